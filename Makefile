@@ -1,0 +1,113 @@
+# `make run` starts the runtime on a machine that has only Python 3.11+, git and make;
+# `make test` checks everything, and is what the continuous integration runs.
+
+VENV := .venv
+BIN := $(VENV)/bin
+CONF ?= conf/hostsensor.conf
+
+# The first of these that is recent enough, and that can make a virtual environment, is used.
+PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
+USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+
+# Debian installs mosquitto in /usr/sbin, which is not in an ordinary user's PATH.
+export PATH := $(PATH):/usr/sbin:/usr/local/sbin
+# Before version 4.4, make does not give an exported variable to $(shell).
+MOSQUITTO := $(shell PATH='$(PATH)'; command -v mosquitto)
+
+# Only errors are shown: no progress, no warnings about the index.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+
+# Each stamp is one set of dependencies; a change of the metadata makes it stale.
+METADATA := setup.py pyproject.toml
+BASE := $(VENV)/.installed-base
+BROKER := $(VENV)/.installed-broker
+DEV := $(VENV)/.installed-dev
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(DEV) ## Make the virtual environment, with the development tools
+
+.PHONY: run
+# exec: Ctrl+C and SIGTERM reach janitoo itself, with no shell in between.
+run: $(if $(MOSQUITTO),$(BASE),$(BROKER)) ## Run the runtime with CONF (conf/hostsensor.conf)
+	@exec $(BIN)/janitoo run $(CONF)
+
+.PHONY: test
+test: system-tools check ## Check everything, then run the tests
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: lint types ## Run lint and types
+
+.PHONY: lint
+lint: $(DEV) ## Check the style and the format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+.PHONY: types
+types: $(DEV) ## Check the types
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: system-tools $(DEV) ## Run the benchmarks
+	$(BIN)/python -m benchmarks
+
+.PHONY: clean
+clean: ## Remove the virtual environment, the builds and the caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@for python in $(PYTHONS); do \
+		if "$$python" -c '$(USABLE)' 2>/dev/null; then \
+			echo "Making $(VENV) with $$python"; \
+			"$$python" -m venv $(VENV) && touch $@; \
+			exit; \
+		fi; \
+	done; \
+	echo "Janitoo needs Python 3.11 or newer, with its venv module (on Debian: apt install python3-venv)." >&2; \
+	exit 1
+
+$(BASE): $(VENV)/.created $(METADATA)
+	@echo "Installing Janitoo in $(VENV)"
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(BROKER): $(VENV)/.created $(METADATA)
+	@echo "Installing Janitoo and a broker in $(VENV): there is no mosquitto here"
+	@$(PIP_INSTALL) --editable '.[broker]'
+	@touch $(BASE) $@
+
+$(DEV): $(VENV)/.created $(METADATA)
+	@echo "Installing Janitoo and its development tools in $(VENV)"
+	@$(PIP_INSTALL) --editable '.[dev,broker]'
+	@touch $(BASE) $(BROKER) $@
+
+# The tests use a real broker, and openssl for its certificates. Debian's package of mosquitto starts
+# and enables a service on port 1883. It is stopped and disabled right after the installation rather
+# than kept from starting by a policy-rc.d, which would hold for every other package installed meanwhile.
+# Only a service that this recipe has just installed is touched; that there is no service to stop, as in
+# a container, is no failure.
+.PHONY: system-tools
+system-tools:
+	@missing=; \
+	for tool in mosquitto openssl; do \
+		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
+	if ! command -v apt-get >/dev/null || ! $$sudo true 2>/dev/null; then \
+		echo "Please install$$missing: the tests need it (as root or with sudo, apt-get would have done it)." >&2; \
+		exit 1; \
+	fi; \
+	echo "Installing$$missing with apt-get"; \
+	apt="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120"; \
+	log=$$($$apt update 2>&1 && $$apt install --no-install-recommends $$missing 2>&1) \
+		|| { echo "$$log" >&2; exit 1; }; \
+	case $$missing in *mosquitto*) \
+		$$sudo invoke-rc.d mosquitto stop >/dev/null 2>&1 || true; \
+		$$sudo update-rc.d mosquitto disable >/dev/null 2>&1 || true;; \
+	esac

@@ -1,0 +1,91 @@
+"""Package metadata of Janitoo Actors; the build system and the tools are set in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+
+def read_version() -> str:
+    """Read the version without importing the package, whose dependencies may not be installed yet.
+
+    Returns:
+        The value of ``__version__`` in ``janitoo_actors/__init__.py``.
+
+    Raises:
+        RuntimeError: The file does not define ``__version__``.
+    """
+    source = Path(__file__).parent / "janitoo_actors" / "__init__.py"
+    match = re.search(r'^__version__(?:: \w+)? = "([^"]+)"', source.read_text(encoding="utf-8"), re.MULTILINE)
+    if match is None:
+        raise RuntimeError(f"no __version__ in {source}")
+    return match[1]
+
+
+BROKER = [
+    # Its configuration format still changes between minor versions.
+    "amqtt>=0.12,<0.13",
+]
+
+DEV = [
+    "hypothesis>=6.100",
+    "mypy>=1.13",
+    "pytest>=8.2",
+    "pytest-timeout>=2.3",
+    # The formatter's style may change with each minor version, and `make test` checks the format.
+    "ruff>=0.17,<0.18",
+    "types-psutil>=5.9",
+]
+
+setup(
+    name="janitoo-actors",
+    version=read_version(),
+    description="A supervised home-automation runtime on Pykka actors and MQTT",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Home Automation",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.11",
+    packages=find_packages(include=["supervisors*", "janitoo_actors*", "drivers*"]),
+    package_data={
+        "supervisors": ["py.typed"],
+        "janitoo_actors": ["py.typed", "data/*.json"],
+        "drivers": ["py.typed"],
+    },
+    install_requires=[
+        "ConfigUpdater>=3.2",
+        "paho-mqtt>=2.1,<3",
+        "psutil>=5.9",
+        "pykka>=4.0,<5",
+        "structlog>=24.1",
+    ],
+    extras_require={"broker": BROKER, "dev": DEV},
+    entry_points={
+        "console_scripts": [
+            "janitoo = janitoo_actors.commands.main:main",
+            "jnt_query = janitoo_actors.commands.main:jnt_query",
+            "jnt_spy = janitoo_actors.commands.main:jnt_spy",
+            "jnt_collect = janitoo_actors.commands.main:jnt_collect",
+        ],
+        "janitoo_actors.buses": [
+            "hostsensor = drivers.hostsensor:HostsensorBus",
+        ],
+        "janitoo_actors.components": [
+            "hostsensor.load = drivers.hostsensor:Load",
+            "hostsensor.uptime = drivers.hostsensor:Uptime",
+            "hostsensor.disks = drivers.hostsensor:Disks",
+            "hostsensor.processes = drivers.hostsensor:Processes",
+            "hostsensor.picpu = drivers.hostsensor:PiCpu",
+        ],
+    },
+)
