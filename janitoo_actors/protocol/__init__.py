@@ -1,0 +1,1 @@
+"""The Janitoo wire: addresses, codes, topics, requests, replies. Pure data and functions; no I/O."""
