@@ -1,0 +1,562 @@
+"""The supervisor: starts its children in order, restarts those that end, and ends with them.
+
+It is a light actor and never blocks: what takes time (a child's `on_start`, its `on_stop`, a back-off) is waited for
+between messages. Such work is written as a generator that yields what it waits for, so that it reads like OTP's, which
+may block. One such *operation* runs at a time, or one for each child where the children are concurrent; the next ones
+wait their turn, so that a restart and a stop never work against each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pykka import ActorDeadError, ActorRef, Future
+from pykka._envelope import Envelope
+
+from supervisors.actor import ActorState, LightActor, birth, living
+from supervisors.events import Down, Ready, Report, ReportKind
+from supervisors.exits import NORMAL, SHUTDOWN, ExitKind, ExitReason
+from supervisors.spec import (
+    WORKER_SHUTDOWN,
+    ChildSpec,
+    Restart,
+    Shutdown,
+    Strategy,
+    SupervisorFlags,
+    check_specs,
+)
+
+Condition = Callable[[], bool]
+Operation = Generator[Condition, None, None]
+"""What is being done, as a generator; it yields what it waits for."""
+
+
+class ChildState(Enum):
+    """Where a child is, seen from its supervisor."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    RESTARTING = "restarting"
+    """It waits for its next start."""
+    STOPPED = "stopped"
+    """It has ended, and is not to be started again by itself."""
+
+
+class ChildError(LookupError):
+    """A request about a child that cannot be served, with OTP's word for it.
+
+    Attributes:
+        why: `already_present`, `already_started`, `not_found`, `running`, `restarting`.
+    """
+
+    def __init__(self, why: str, child: str) -> None:
+        super().__init__(f"{child}: {why}")
+        self.why = why
+
+
+@dataclass(slots=True)
+class Child:
+    """A child as its supervisor knows it. Only the supervisor writes; any thread may read.
+
+    Attributes:
+        since: when it came to its state, in `time.monotonic()`.
+        restarts: how often it has been started again.
+        failures: how often in a row it has ended or not started, for the back-off.
+        last_exit: why it ended last.
+        next_retry: when it is started again, in `time.monotonic()`, where that is planned.
+    """
+
+    spec: ChildSpec
+    state: ChildState = ChildState.STOPPED
+    since: float = 0.0
+    ref: ActorRef[Any] | None = None
+    epoch: int = 0
+    restarts: int = 0
+    failures: int = 0
+    last_exit: ExitReason | None = None
+    next_retry: float | None = None
+
+    def enter(self, state: ChildState) -> None:
+        """Come to a state, now."""
+        self.state = state
+        self.since = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    child: Child
+
+
+@dataclass(frozen=True, slots=True)
+class _Poke:
+    """Only there to have the condition of a lane looked at again."""
+
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request of the administration about a child: an operation, which answers. To be asked, not told."""
+
+    child: str
+    work: Callable[[Supervisor, Future[Any]], Operation]
+
+
+@dataclass(frozen=True, slots=True)
+class _Requested:
+    request: Request
+    answer: Future[Any]
+
+
+class _Lane:
+    """The operations that wait for each other."""
+
+    __slots__ = ("condition", "running", "waiting")
+
+    def __init__(self) -> None:
+        self.running: Operation | None = None
+        self.condition: Condition | None = None
+        self.waiting: deque[Operation] = deque()
+
+
+class Supervisor(LightActor):
+    """A supervisor of fixed children, and of those that are added to it.
+
+    It is ready when its children are: those with a back-off may still be trying.
+
+    Args:
+        flags: how it works.
+        children: what it starts, in this order.
+
+    Raises:
+        ChildSpecError: from `start()`, where the specifications cannot stand together; nothing has been started.
+    """
+
+    acknowledges_start = False
+
+    def __init__(self, flags: SupervisorFlags, children: Sequence[ChildSpec] = ()) -> None:
+        super().__init__()
+        check_specs(children)
+        self.flags = flags
+        self.children: dict[str, Child] = {spec.id: Child(spec) for spec in children}
+        self._by_epoch: dict[int, Child] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._touched: deque[str] = deque()
+        self._restart_times: deque[float] = deque()
+        self._at_work: Operation | None = None
+        self._lane_at_work = ""
+        self._ending = False
+        self._stop_askers: list[Future[Any]] = []
+        self._request_askers: set[Future[Any]] = set()
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Begin to start the children."""
+        self._run(self._start_all(), "")
+        self._advance()
+
+    def on_receive(self, message: Any) -> Any:
+        """Take in what has happened to a child, and go on with what waits for it."""
+        match message:
+            case Ready():
+                self._child_ready(message)
+            case Down():
+                self._child_down(message)
+            case _Retry(child=child):
+                self._run(self._retry(child), child.spec.id)
+            case _Requested(request=Request(child=child_id, work=work), answer=answer):
+                if self._ending:
+                    self._refuse_requests()
+                else:
+                    self._run(self._serve(work, answer), child_id)
+            case _Poke(lane=lane):
+                self._touched.append(lane)
+            case _:
+                return super().on_receive(message)
+        self._advance()
+        return None
+
+    def on_end(self) -> None:
+        """Leave no orphan: whatever ended the supervisor, children that live are ended with it. Any thread."""
+        for child in list(self.children.values()):
+            _kill_now(child, "its supervisor has ended")
+        self._answer_left()
+
+    def _handle(self, envelope: Envelope[Any]) -> None:
+        if isinstance(envelope.message, Request) and envelope.reply_to is not None:
+            # Answered when the work is done, and not when the message is handled.
+            self._request_askers.add(envelope.reply_to)
+            envelope = Envelope(_Requested(envelope.message, envelope.reply_to))
+        super()._handle(envelope)
+        if self._exit is not None:
+            # Killed meanwhile: whoever was added just now, the killer may not have seen.
+            self._answer_left()
+
+    def _answer_left(self) -> None:
+        for asker in list(self._stop_askers):
+            with contextlib.suppress(queue.Full):
+                asker.set(None)
+        self._refuse_requests()
+
+    def _refuse_requests(self) -> None:
+        for asker in list(self._request_askers):
+            with contextlib.suppress(queue.Full):
+                _refuse(asker, ActorDeadError(f"{self.path} stopped before it served the request"))
+        self._request_askers.clear()
+
+    def _shut_down(self) -> None:
+        self._begin_end(SHUTDOWN)
+        self._advance()
+
+    def _stop_asked(self, envelope: Envelope[Any]) -> None:
+        if envelope.reply_to is not None:
+            self._stop_askers.append(envelope.reply_to)
+        self._begin_end(NORMAL)
+        self._advance()
+
+    def _child_ready(self, message: Ready) -> None:
+        child = self._by_epoch.get(message.epoch)
+        if child is not None and child.state is ChildState.STARTING:
+            child.enter(ChildState.RUNNING)
+            self._touch(child)
+            self._report(ReportKind.PROGRESS, child)
+
+    def _child_down(self, message: Down) -> None:
+        child = self._by_epoch.pop(message.epoch, None)
+        if child is None:
+            return
+        was, since = child.state, child.since
+        child.ref = None
+        child.last_exit = message.reason
+        child.enter(ChildState.STOPPED)
+        self._touch(child)
+        if was is ChildState.RUNNING:
+            ran = child.since - since
+            self._run(self._restart_after(child, message, ran), child.spec.id)
+
+    # -- running operations --------------------------------------------------------------------------------------
+
+    def _run(self, operation: Operation, child_id: str) -> None:
+        if self._ending:
+            operation.close()
+            return
+        self._queue(operation, child_id if self.flags.concurrent else "")
+
+    def _queue(self, operation: Operation, key: str) -> None:
+        self._lanes.setdefault(key, _Lane()).waiting.append(operation)
+        self._touched.append(key)
+
+    def _touch(self, child: Child) -> None:
+        """Have the operation that may wait for a child go on."""
+        self._touched.append(child.spec.id if self.flags.concurrent else "")
+
+    def _advance(self) -> None:
+        """Go on with the operations that something has happened to: looking at all would be slow with thousands."""
+        while self._touched:
+            key = self._touched.popleft()
+            lane = self._lanes.get(key)
+            if lane is None:
+                continue
+            self._lane_at_work = key
+            while self._step(lane):
+                pass
+            if lane.running is None and not lane.waiting and self._lanes.get(key) is lane:
+                del self._lanes[key]
+
+    def _step(self, lane: _Lane) -> bool:
+        """Go on with a lane; whether it is worth trying again."""
+        if lane.running is None:
+            if not lane.waiting:
+                return False
+            lane.running = lane.waiting.popleft()
+        elif lane.condition is not None and not lane.condition():
+            return False
+        self._at_work = lane.running
+        lane.condition = next(lane.running, None)
+        self._at_work = None
+        if lane.condition is None:
+            lane.running = None
+        return self._exit is None
+
+    def _await(self, condition: Condition, seconds: float | None) -> Operation:
+        """Wait until the condition holds, or for so long."""
+        if condition():
+            return
+        if seconds is None:
+            yield condition
+            return
+        due = time.monotonic() + seconds
+        deadline = object()
+        self.timers.once(deadline, seconds, _Poke(self._lane_at_work))
+        yield lambda: condition() or time.monotonic() >= due
+        self.timers.cancel(deadline)
+
+    # -- operations ----------------------------------------------------------------------------------------------
+
+    def _start_all(self) -> Operation:
+        children = list(self.children.values())
+        if self.flags.concurrent:
+            yield from self._side_by_side({child.spec.id: self._start_each([child]) for child in children})
+        else:
+            yield from self._start_each(children)
+        if not self._is_over():
+            self.acknowledge_start()
+
+    def _side_by_side(self, operations: dict[str, Operation]) -> Operation:
+        """Run an operation for each of some children, each in its child's lane, and wait until all are done."""
+        left = set(operations)
+
+        def counted(child_id: str, operation: Operation) -> Operation:
+            yield from operation
+            left.discard(child_id)
+            self._touched.append("")
+
+        for child_id, operation in operations.items():
+            self._queue(counted(child_id, operation), child_id)
+        yield from self._await(lambda: not left, None)
+
+    def _start_each(self, children: Iterable[Child]) -> Operation:
+        """Start children in order. One that fails and has a back-off is retried; any other ends the supervisor."""
+        for child in children:
+            yield from self._start(child)
+            if child.state is ChildState.RUNNING or self._is_over():
+                continue
+            if child.spec.backoff is not None:
+                self._plan_retry(child, ReportKind.START_ERROR)
+                if self.flags.strategy is Strategy.ONE_FOR_ONE:
+                    continue
+                # Those after it are started by its retry.
+                return
+            self._report(ReportKind.START_ERROR, child)
+            if child.spec.restart is Restart.TEMPORARY:
+                self.children.pop(child.spec.id, None)
+                continue
+            self._give_up(child)
+            return
+
+    def _start(self, child: Child) -> Operation:
+        """Start a child, and wait until it is ready or has failed."""
+        if self._is_over():
+            return
+        spec = child.spec
+        self.timers.cancel(spec.id)
+        child.next_retry = None
+        child.enter(ChildState.STARTING)
+        try:
+            with birth(self.system, f"{self.path.rstrip('/')}/{spec.id}", self.tell_self) as born:
+                # Before it starts: it may be ready before `start` returns.
+                child.epoch = born.epoch
+                self._by_epoch[born.epoch] = child
+                child.ref = spec.actor_class.start(*spec.args, **spec.kwargs)
+        except BaseException as error:  # noqa: BLE001 - whatever `__init__` raises: the start has failed
+            self._by_epoch.pop(child.epoch, None)
+            child.ref = None
+            child.last_exit = ExitReason.of(error)
+            child.enter(ChildState.STOPPED)
+            return
+        if self.exit_reason is not None:
+            # Killed meanwhile: whoever did it may not have seen this child.
+            _kill_now(child, "its supervisor has ended")
+            return
+        yield from self._await(lambda: child.state is not ChildState.STARTING, spec.start_timeout)
+        if child.state is ChildState.STARTING:
+            yield from self._kill(child, "its on_start took too long")
+
+    def _restart_after(self, child: Child, down: Down, ran: float) -> Operation:
+        """A child that was running has ended by itself, after so many seconds."""
+        spec = child.spec
+        present = self.children.get(spec.id) is child
+        if not present or child.epoch != down.epoch or child.state is not ChildState.STOPPED:
+            # An operation that came before has started or removed it already.
+            return
+        wanted = spec.restart is Restart.PERMANENT or (spec.restart is Restart.TRANSIENT and down.reason.is_abnormal)
+        if wanted and spec.backoff is not None:
+            if ran >= spec.backoff.reset_after:
+                child.failures = 0
+            self._plan_retry(child, ReportKind.CHILD_TERMINATED)
+            yield from self._stop_each(each for each in reversed(self._restarted_with(child)) if each is not child)
+            return
+        self._report(ReportKind.CHILD_TERMINATED, child)
+        if wanted:
+            yield from self._restart(child)
+        elif spec.restart is Restart.TEMPORARY:
+            self.children.pop(spec.id, None)
+
+    def _retry(self, child: Child) -> Operation:
+        """The time for a planned start has come."""
+        if child.state is ChildState.RESTARTING and self.children.get(child.spec.id) is child:
+            yield from self._restart(child)
+
+    def _restart(self, child: Child) -> Operation:
+        if child.spec.backoff is None and not self._within_intensity():
+            self._give_up(child)
+            return
+        together = self._restarted_with(child)
+        yield from self._stop_each(reversed(together))
+        for each in together:
+            if each.spec.restart is Restart.TEMPORARY and each is not child:
+                # Ended with the others, and never started again.
+                self.children.pop(each.spec.id, None)
+                continue
+            if each.epoch:
+                each.restarts += 1
+            yield from self._start(each)
+            if each.state is ChildState.RUNNING or self._is_over():
+                continue
+            if each.spec.backoff is not None:
+                self._plan_retry(each, ReportKind.START_ERROR)
+            else:
+                self._report(ReportKind.START_ERROR, each)
+                # By message: requests and a shutdown get in between, and each try counts.
+                each.enter(ChildState.RESTARTING)
+                self.tell_self(_Retry(each))
+            return
+
+    def _restarted_with(self, child: Child) -> list[Child]:
+        """The child, and those that are restarted with it, in the order of their start."""
+        if self.flags.strategy is Strategy.ONE_FOR_ONE:
+            return [child]
+        everyone = list(self.children.values())
+        return everyone if self.flags.strategy is Strategy.ONE_FOR_ALL else everyone[everyone.index(child) :]
+
+    def _stop_each(self, children: Iterable[Child]) -> Operation:
+        for child in children:
+            yield from self._stop_child(child)
+
+    def _stop_child(self, child: Child) -> Operation:
+        """End a child in order, or at once where it takes too long, and wait for its end."""
+        self.timers.cancel(child.spec.id)
+        child.next_retry = None
+        if child.ref is None:
+            child.enter(ChildState.STOPPED)
+            return
+        if child.spec.shutdown is Shutdown.BRUTAL_KILL:
+            yield from self._kill(child, "brutal_kill")
+            return
+        child.enter(ChildState.STOPPING)
+        actor = living(child.ref)
+        if actor is not None:
+            # Otherwise it has ended just now by itself, and its Down is on its way.
+            actor.request_shutdown()
+        yield from self._await(lambda: child.ref is None, _shutdown_seconds(child.spec))
+        if child.ref is not None:
+            yield from self._kill(child, "its on_stop took too long")
+        if child.last_exit is not None and child.last_exit.kind is not ExitKind.SHUTDOWN:
+            self._report(ReportKind.SHUTDOWN_ERROR, child)
+
+    def _kill(self, child: Child, why: str) -> Operation:
+        child.enter(ChildState.STOPPING)
+        _kill_now(child, why)
+        # For its Down: without it, it could arrive when the next incarnation has started already.
+        yield from self._await(lambda: child.ref is None, None)
+
+    def _end_all(self, reason: ExitReason) -> Operation:
+        children = list(self.children.values())
+        if self.flags.concurrent:
+            yield from self._side_by_side({child.spec.id: self._stop_child(child) for child in children})
+        else:
+            yield from self._stop_each(reversed(children))
+        self._end(reason)
+
+    # -- for the administration ----------------------------------------------------------------------------------
+
+    def begin_child(self, child: Child) -> Operation:
+        """Start a child that does not run."""
+        yield from self._start(child)
+        if child.state is not ChildState.RUNNING and not self._is_over():
+            if child.spec.backoff is not None:
+                self._plan_retry(child, ReportKind.START_ERROR)
+            else:
+                self._report(ReportKind.START_ERROR, child)
+
+    def end_child(self, child: Child) -> Operation:
+        """End a child, and leave it so; a temporary one is forgotten."""
+        yield from self._stop_child(child)
+        if child.spec.restart is Restart.TEMPORARY:
+            self.children.pop(child.spec.id, None)
+
+    def retry_now(self, child: Child) -> Operation:
+        """Start a child that waits for its back-off, with those that are restarted with it."""
+        yield from self._retry(child)
+
+    def _serve(self, work: Callable[[Supervisor, Future[Any]], Operation], answer: Future[Any]) -> Operation:
+        yield from work(self, answer)
+        self._request_askers.discard(answer)
+
+    # -- the rest ------------------------------------------------------------------------------------------------
+
+    def _begin_end(self, reason: ExitReason) -> None:
+        """Stop the children, then end. What was at work or waited is dropped."""
+        if self._ending:
+            return
+        self._ending = True
+        for lane in self._lanes.values():
+            for operation in (lane.running, *lane.waiting):
+                # The one that gives up is at work just now; it returns by itself.
+                if operation is not None and operation is not self._at_work:
+                    operation.close()
+        self._lanes.clear()
+        self._refuse_requests()
+        self._enter(ActorState.STOPPING)
+        self._queue(self._end_all(reason), "")
+
+    def _is_over(self) -> bool:
+        """Whether nothing is to be started any more."""
+        return self._ending or self.fenced
+
+    def _give_up(self, child: Child) -> None:
+        self._report(ReportKind.SHUTDOWN, child)
+        detail = f"{child.spec.id} cannot be kept running: {child.last_exit}"
+        self._begin_end(ExitReason(ExitKind.SHUTDOWN, detail=detail))
+
+    def _plan_retry(self, child: Child, report: ReportKind) -> None:
+        backoff = child.spec.backoff
+        if backoff is None:
+            return
+        child.failures += 1
+        delay = backoff.delay(child.failures)
+        child.enter(ChildState.RESTARTING)
+        child.next_retry = time.monotonic() + delay
+        self.timers.once(child.spec.id, delay, _Retry(child))
+        self._report(report, child, retry_in=delay)
+
+    def _within_intensity(self) -> bool:
+        now = time.monotonic()
+        times = self._restart_times
+        times.append(now)
+        while times[0] < now - self.flags.period:
+            times.popleft()
+        return len(times) <= self.flags.intensity
+
+    def _report(self, kind: ReportKind, child: Child, *, retry_in: float | None = None) -> None:
+        reason = None if kind is ReportKind.PROGRESS else child.last_exit
+        self.system.report(Report(kind, self.path, child.spec.id, reason, retry_in=retry_in, restarts=child.restarts))
+
+
+def _kill_now(child: Child, why: str) -> None:
+    actor = living(child.ref) if child.ref is not None else None
+    if actor is not None:
+        actor.kill(why)
+
+
+def _shutdown_seconds(spec: ChildSpec) -> float | None:
+    match spec.shutdown:
+        case Shutdown():
+            return None
+        case None:
+            return None if issubclass(spec.actor_class, Supervisor) else WORKER_SHUTDOWN
+        case seconds:
+            return seconds
+
+
+def _refuse(answer: Future[Any], error: Exception) -> None:
+    answer.set_exception((type(error), error, None))
