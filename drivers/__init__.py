@@ -1,0 +1,1 @@
+"""Drivers: the buses and components that Janitoo Actors runs."""
