@@ -63,7 +63,6 @@ setup(
         "drivers": ["py.typed"],
     },
     install_requires=[
-        "ConfigUpdater>=3.2",
         "paho-mqtt>=2.1,<3",
         "psutil>=5.9",
         "pykka>=4.0,<5",

@@ -30,3 +30,15 @@ class PermanentError(JanitooError, RuntimeError):
 
 class ConfigurationError(JanitooError, ValueError):
     """Something that a person wrote is wrong."""
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, for people; with its name where that is needed to understand it."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - somebody's __str__ has a bug; that must not be worse than the error itself
+        text = "it fails to say what is wrong"
+    # Our own exceptions and the system's are sentences; anybody else's need their name.
+    if text and isinstance(error, JanitooError | OSError):
+        return text
+    return f"{type(error).__name__}: {text or 'without a word'}"

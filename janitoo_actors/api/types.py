@@ -19,6 +19,8 @@ from janitoo_actors.protocol.hadd import Hadd
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _RGB: Final = re.compile(r"#?[0-9a-fA-F]{6}")
+_TEN_YEARS: Final = 315_360_000
+"""Seconds."""
 # What a line of an INI file cannot hold: controls (line ends among them) and Unicode's own line ends.
 _NO_LINE_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -54,7 +56,7 @@ def coerce(
 
 
 def seconds(raw: Any, *, maximum: float | None = None) -> int | float:
-    """A number of seconds, 0 or more; whole where it is whole (the wire's type for it is Int).
+    """A number of seconds, 0 or more, at most ten years; whole where it is whole (the wire's type for it is Int).
 
     Raises:
         ValueError: where it is no such number; the message starts with "expected".
@@ -66,6 +68,9 @@ def seconds(raw: Any, *, maximum: float | None = None) -> int | float:
         raise ValueError(f"expected a number of seconds, 0{limit}") from None
     if number < 0 or (maximum is not None and number > maximum):
         raise ValueError(f"expected a number of seconds, 0{limit}")
+    if number > _TEN_YEARS:
+        # Clocks and timers take no number of seconds whatever.
+        raise ValueError(f"expected a number of seconds, 0 to {_TEN_YEARS}")
     return int(number) if number == int(number) else number
 
 
@@ -114,8 +119,12 @@ def _integer(raw: Any) -> int:
         raise ValueError("expected a whole number") from None
     if number != int(number):
         raise ValueError("expected a whole number")
-    # Exact for large whole numbers, which a float would round.
-    return raw if isinstance(raw, int) and not isinstance(raw, bool) else int(number)
+    try:
+        # Exact for large whole numbers, which a float would round.
+        return int(raw)
+    except ValueError:
+        # A text as "60.0".
+        return int(number)
 
 
 def _between(low: int, high: int) -> Callable[[Any], int]:
@@ -147,7 +156,10 @@ def _structure(raw: Any) -> Any:
     if not isinstance(raw, str):
         return raw
     try:
-        return json.loads(raw)
+        data = json.loads(raw)
+        # NaN and infinity, which Python reads and JSON does not have, could not be published.
+        json.dumps(data, allow_nan=False)
+        return data
     except (ValueError, RecursionError):
         raise ValueError("expected JSON") from None
 

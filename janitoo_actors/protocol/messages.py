@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 from janitoo_actors.protocol.codes import CommandClass, Genre
 from janitoo_actors.protocol.hadd import Hadd
+from janitoo_actors.protocol.reading import MAX_DEPTH
 
 MAX_REQUEST_BYTES: Final = 65_536
 """The largest request that is read. A real one is some 200 bytes; a reply may be megabytes."""
@@ -158,7 +159,8 @@ def load_object(payload: bytes, *, limit: int | None = MAX_REQUEST_BYTES) -> dic
     """Read one JSON object.
 
     Raises:
-        MalformedRequestError: where the payload is larger than `limit` bytes, no UTF-8, no JSON, or no object.
+        MalformedRequestError: where the payload is larger than `limit` bytes, no UTF-8, no JSON, nested deeper than
+            `MAX_DEPTH`, or no object.
     """
     if limit is not None and len(payload) > limit:
         raise MalformedRequestError(f"{len(payload)} bytes: at most {limit} are read")
@@ -169,6 +171,9 @@ def load_object(payload: bytes, *, limit: int | None = MAX_REQUEST_BYTES) -> dic
         raise MalformedRequestError(f"no JSON: {error}") from None
     if not isinstance(raw, dict):
         raise MalformedRequestError(f"expected a JSON object, found {type(raw).__name__}")
+    if _is_deeper(raw, MAX_DEPTH):
+        # What can just be read cannot be written again from further up the stack.
+        raise MalformedRequestError(f"nested deeper than {MAX_DEPTH} levels")
     return raw
 
 
@@ -185,6 +190,13 @@ def dump(payload: Mapping[str, Any]) -> bytes:
 def finite(data: Any) -> Any:
     """The data, with numbers that JSON cannot carry (NaN, infinity) as None."""
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _is_deeper(data: Any, depth: int) -> bool:
+    if not isinstance(data, dict | list):
+        return False
+    inner = data.values() if isinstance(data, dict) else data
+    return depth == 0 or any(_is_deeper(each, depth - 1) for each in inner)
 
 
 def _refuse_constant(name: str) -> NoReturn:
