@@ -1,0 +1,141 @@
+"""The log: structlog events through Python's logging, so that `[loggers]`, `[handlers]`, `[formatters]` work.
+
+Each event has a name in snake_case and what it is about: `path`, `bus`, `hadd`. On a terminal it is a line to read,
+with `log_format = json` an object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from janitoo_actors.configuration.model import LogFormat, ServerConfig
+from janitoo_actors.errors import ConfigurationError
+
+
+def configure(config: ServerConfig, log_format: LogFormat | None = None) -> None:
+    """Set logging up for a server. For the thread that starts the process, before any other logs.
+
+    Args:
+        log_format: instead of the file's `log_format`.
+
+    Raises:
+        ConfigurationError: where the file's `[loggers]`, `[handlers]`, `[formatters]` cannot be used.
+    """
+    chosen = log_format if log_format is not None else config.system.log_format
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    if config.logging:
+        # Where the handlers of original files write to; on a fresh machine nobody has made it. Where it cannot be made,
+        # whoever wants to write there says so.
+        with contextlib.suppress(OSError):
+            config.system.log_dir.mkdir(parents=True, exist_ok=True)
+        _configure_from_file(config.path, chosen)
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_formatter(chosen, colours=sys.stderr.isatty()))
+        logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # Pykka's own records of what supervisors report with more in it.
+    logging.getLogger("pykka").setLevel(logging.CRITICAL)
+
+
+def _configure_from_file(path: Path, log_format: LogFormat) -> None:
+    # Most files have no such sections, and it brings sockets and pickle with it.
+    from logging.config import fileConfig
+
+    try:
+        fileConfig(path, disable_existing_loggers=False, encoding="utf-8-sig")
+    except Exception as error:
+        # fileConfig evaluates the handlers' arguments: anything can come of that, sentences of several lines too.
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigurationError(
+            f"{path}: [loggers], [handlers], [formatters]: Python's logging cannot use them: {why}"
+        ) from error
+    for handler in _handlers():
+        given = handler.formatter
+        if log_format is LogFormat.JSON or given is None:
+            handler.setFormatter(_formatter(log_format, colours=False))
+        else:
+            handler.setFormatter(_WithEvent(given))
+
+
+class _WithEvent(logging.Formatter):
+    """A formatter of the file, which finds a structlog event in `%(message)s` as `event key=value …`."""
+
+    def __init__(self, given: logging.Formatter) -> None:
+        super().__init__()
+        self._given = given
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record, as the file's formatter has it."""
+        # What structlog hands to logging; its type is declared as text.
+        event: Any = record.msg
+        if isinstance(event, dict):
+            # A copy: other handlers format the same record.
+            record = logging.makeLogRecord(record.__dict__)
+            record.msg = _line(dict(event))
+            record.args = None
+        return self._given.format(record)
+
+
+def _line(event: dict[str, Any]) -> str:
+    for key in ("timestamp", "level", "_record", "_from_structlog"):
+        event.pop(key, None)
+    name = event.pop("event", "")
+    traceback = event.pop("traceback", "")
+    rest = " ".join(f"{key}={value!r}" for key, value in event.items())
+    return f"{name} {rest}".rstrip() + (f"\n{traceback}" if traceback else "")
+
+
+def _formatter(log_format: LogFormat, *, colours: bool) -> logging.Formatter:
+    foreign: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    if log_format is LogFormat.JSON:
+        rendered: list[Processor] = [_remove_meta, structlog.processors.JSONRenderer()]
+    else:
+        console = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24)
+        rendered = [_remove_meta, _clock_only, _traceback_below, console]
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=rendered)
+
+
+def _remove_meta(_logger: Any, _name: str, event: EventDict) -> EventDict:
+    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(None, "", event)
+
+
+def _clock_only(_logger: Any, _name: str, event: EventDict) -> EventDict:
+    """The time of day, for somebody who watches."""
+    if "timestamp" in event:
+        event["timestamp"] = str(event["timestamp"])[11:19]
+    return event
+
+
+def _traceback_below(_logger: Any, _name: str, event: EventDict) -> EventDict:
+    """A traceback under its line, where the renderer expects an exception."""
+    traceback = event.pop("traceback", "")
+    if traceback:
+        event["exception"] = traceback
+    return event
+
+
+def _handlers() -> list[logging.Handler]:
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    return list(dict.fromkeys(handler for logger in loggers for handler in logger.handlers))
