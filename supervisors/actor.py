@@ -321,7 +321,7 @@ class Actor(pykka.Actor):
             watchers = list(self._monitors.values())
             self._monitors.clear()
         self.actor_stopped.set()
-        ActorRegistry.unregister(self.actor_ref)
+        _unregister(self.actor_ref)
         self.system.unregister(self.path, self.actor_ref)
         self.timers.close()
         self.mailbox.close()
@@ -401,6 +401,23 @@ class PinnedActor(Actor):
 
 
 _NO_LIMIT: Final = sys.maxsize
+_NEAR_THE_END: Final = 64
+
+
+def _unregister(ref: pykka.ActorRef[Any]) -> None:
+    """Take an actor out of Pykka's registry.
+
+    Pykka looks for it from the front of a list, twice. A supervisor ends its children from the last to the first: with
+    10,000 actors that is 0.4 ms each. So the end of the list is looked at first.
+    """
+    refs = ActorRegistry._actor_refs
+    with ActorRegistry._actor_refs_lock:
+        last = len(refs) - 1
+        for place in range(last, max(-1, last - _NEAR_THE_END), -1):
+            if refs[place] is ref:
+                del refs[place]
+                return
+    ActorRegistry.unregister(ref)
 
 
 def living(ref: pykka.ActorRef[Any]) -> Actor | None:
@@ -411,13 +428,15 @@ def living(ref: pykka.ActorRef[Any]) -> Actor | None:
 
 
 def _answer(envelope: Envelope[Any], response: Any) -> None:
+    if envelope.reply_to is None:
+        return
     # Full: whoever fenced the actor off has answered already.
     with contextlib.suppress(queue.Full):
-        if envelope.reply_to is not None:
-            envelope.reply_to.set(response)
+        envelope.reply_to.set(response)
 
 
 def _answer_error(envelope: Envelope[Any], error: BaseException | None = None) -> None:
+    if envelope.reply_to is None:
+        return
     with contextlib.suppress(queue.Full):
-        if envelope.reply_to is not None:
-            envelope.reply_to.set_exception(None if error is None else (type(error), error, None))
+        envelope.reply_to.set_exception(None if error is None else (type(error), error, None))

@@ -63,3 +63,5 @@ class Dispatcher:
                 # A turn reports its actor's faults itself: what arrives here is a fault of this library. The worker
                 # must live on for the other actors.
                 logger.exception("A turn failed outside of its actor")
+            # A worker that waits for its next turn must not keep the actor of its last one.
+            del turn

@@ -48,10 +48,19 @@ class ExitReason:
         """Whether a transient child is restarted after it: OTP's "other than normal or shutdown"."""
         return self.kind in {ExitKind.KILLED, ExitKind.ERROR}
 
+    def portable(self) -> ExitReason:
+        """The same in words only, for another process: not every exception survives the way there."""
+        return self if self.error is None else ExitReason(self.kind, None, self.traceback, str(self))
+
     def __str__(self) -> str:
         if self.error is not None:
-            said = str(self.error)
+            try:
+                said = str(self.error)
+            except Exception:  # noqa: BLE001 - somebody's __str__ has a bug; whoever reports must not die of it
+                said = ""
             return f"{type(self.error).__name__}: {said}" if said else type(self.error).__name__
+        if self.detail and self.kind is ExitKind.ERROR:
+            return self.detail
         return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
 
 

@@ -64,10 +64,13 @@ class Mailbox:
 
     def take(self) -> Envelope[Any] | None:
         """The oldest message; None where there is none. Only the turn calls it."""
+        # Looked at first, as most turns end here and an exception is dear.
+        if not self._queue:
+            return None
         try:
             return self._queue.popleft()
         except IndexError:
-            # No test before: another thread may close the mailbox, which empties it, at any time.
+            # Another thread may close the mailbox, which empties it, at any time.
             return None
 
     def get(self) -> Envelope[Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from supervisors.wheel import TimerHandle, TimerWheel
+from supervisors.wheel import RESOLUTION, TimerHandle, TimerWheel
 
 
 @dataclass(slots=True)
@@ -44,17 +45,23 @@ class Timers:
         self._set(key, _Timer(message, time.monotonic() + delay, None))
 
     def every(self, key: Hashable, period: float, message: Any, *, first: float | None = None) -> None:
-        """Have `message` handled every `period` seconds, the first time after `first` (a period where not given)."""
+        """Have `message` handled every `period` seconds, the first time after `first` (a period where not given).
+
+        A period shorter than a slot of the wheel is one slot.
+        """
         if period <= 0:
             raise ValueError(f"period = {period}: expected more than 0 seconds")
         delay = period if first is None else first
-        self._set(key, _Timer(message, time.monotonic() + delay, period))
+        self._set(key, _Timer(message, time.monotonic() + delay, max(period, RESOLUTION)))
 
     def cancel(self, key: Hashable) -> None:
         """End a timer; nothing where there is none."""
         timer = self._timers.pop(key, None)
-        if timer is not None and timer.handle is not None:
-            self._wheel.cancel(timer.handle)
+        if timer is not None:
+            # They hold each other.
+            handle, timer.handle = timer.handle, None
+            if handle is not None:
+                self._wheel.cancel(handle)
 
     def due(self, key: Hashable) -> float | None:
         """When a timer fires next, in `time.monotonic()`; None where it is not set."""
@@ -67,7 +74,9 @@ class Timers:
         if timer is not tick.timer:
             return False
         if timer.period is None:
-            del self._timers[tick.key]
+            # Gone already where the actor is being fenced off.
+            self._timers.pop(tick.key, None)
+            timer.handle = None
         else:
             missed = max(0, int((time.monotonic() - timer.due) / timer.period))
             timer.due += (missed + 1) * timer.period
@@ -89,8 +98,10 @@ class Timers:
         self._arm(key, timer)
 
     def _arm(self, key: Hashable, timer: _Timer) -> None:
-        tick = Tick(key, timer)
-        timer.handle = self._wheel.schedule_at(timer.due, lambda: self._put(tick))
+        last = timer.handle
+        # What a periodic timer has called before, it calls again.
+        fire = partial(self._put, Tick(key, timer)) if last is None else last.callback
+        handle = timer.handle = self._wheel.schedule_at(timer.due, fire)
         if self._closed:
             # Closed by another thread meanwhile, which may not have seen this handle.
-            self._wheel.cancel(timer.handle)
+            self._wheel.cancel(handle)

@@ -33,7 +33,8 @@ class TimerWheel:
     """
 
     def __init__(self) -> None:
-        self._wakeup = threading.Condition()
+        self._lock = threading.Lock()
+        self._wakeup = threading.Condition(self._lock)
         self._slots: dict[int, dict[int, TimerHandle]] = {}
         self._order: list[int] = []
         self._thread: threading.Thread | None = None
@@ -50,7 +51,8 @@ class TimerWheel:
         """As `schedule`, at a time of `time.monotonic()`."""
         slot = math.ceil(due / RESOLUTION)
         handle = TimerHandle(slot, callback)
-        with self._wakeup:
+        # The lock itself and not the condition, which wraps it: this is called for each tick of each timer.
+        with self._lock:
             timers = self._slots.get(slot)
             if timers is None:
                 self._slots[slot] = {id(handle): handle}
@@ -66,7 +68,7 @@ class TimerWheel:
 
     def cancel(self, handle: TimerHandle) -> None:
         """End a timer. One that has fired, or is firing now, is passed over."""
-        with self._wakeup:
+        with self._lock:
             timers = self._slots.get(handle.slot)
             if timers is not None:
                 timers.pop(id(handle), None)
@@ -92,6 +94,9 @@ class TimerWheel:
                 except BaseException:
                     # One timer's fault must not end all timers of the process.
                     logger.exception("A timer's callback failed")
+            # A wheel that waits must not keep the actors whose timers have fired.
+            due.clear()
+            del handle
 
     def _wait_for_slot(self) -> list[TimerHandle] | None:
         with self._wakeup:
