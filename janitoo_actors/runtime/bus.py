@@ -1,0 +1,232 @@
+"""The bus: the one actor that touches the driver, on a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from pykka import ActorDeadError, ActorRef
+
+from janitoo_actors.api.device import Bus, Component, Device
+from janitoo_actors.api.types import to_text
+from janitoo_actors.configuration.model import BusConfig
+from janitoo_actors.configuration.store import ConfigStore
+from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, PermanentError, said
+from janitoo_actors.protocol.hadd import Hadd
+from janitoo_actors.protocol.messages import finite
+from janitoo_actors.runtime.board import Board
+from janitoo_actors.runtime.messages import BusFailed, BusStarted, Configure, Read, Reading, Write, Written
+from janitoo_actors.runtime.repeats import Repeats
+from janitoo_actors.runtime.values import NodeValue, Role
+from supervisors import PinnedActor
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds that a driver has to close after a failure; then it is left behind, and the bus is restarted without it."""
+
+
+class BusActor(PinnedActor):
+    """The actor that owns the driver's bus and its components, and calls them, one call at a time.
+
+    It may block for as long as the driver does. Each call's result is told to who asked; a failed read is a result. An
+    exception that is no failure of a read or a write ends the bus, which its supervisor restarts.
+    """
+
+    def __init__(self, config: BusConfig, board: Board, store: ConfigStore) -> None:
+        super().__init__()
+        self._config = config
+        self._board = board
+        self._store = store
+        self._log = structlog.get_logger().bind(path=self.path, bus=config.section)
+        self._link = f"{self.path.removesuffix('bus')}link"
+        self._repeats = Repeats(self._log)
+        self._devices: dict[Hadd, Device] = {}
+
+    def on_start(self) -> None:
+        """Make the devices, and open the bus, then its components."""
+        try:
+            self._make_devices()
+            for device in self._devices.values():
+                if isinstance(device, Bus | Component):
+                    device.open()
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        self.tell_path(self._link, BusStarted(self.actor_ref))
+        self._log.info("bus_started", components=len(self._config.components))
+
+    def on_stop(self) -> None:
+        """Close what is open."""
+        self._close()
+
+    def on_failure(self, _type: Any, error: BaseException | None, _traceback: Any) -> None:
+        """Close what is open: the next incarnation opens it anew."""
+        self._give_up(error)
+
+    def on_receive(self, message: Any) -> Any:
+        """Read, write or configure, and tell who asked."""
+        match message:
+            case Read():
+                self._tell(message.reply_to, self._read(message))
+            case Write():
+                self._tell(message.reply_to, self._write(message))
+            case Configure():
+                self._tell(message.reply_to, self._configure(message))
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def _make_devices(self) -> None:
+        node = self._board.nodes[self._config.node.hadd]
+        bus = self._config.bus_class(node.uuid, node.options)
+        self._devices[node.hadd] = bus
+        for each in self._config.components:
+            node = self._board.nodes[each.node.hadd]
+            component = each.component_class(node.uuid, node.options)
+            component.bus = bus
+            self._devices[node.hadd] = component
+
+    def _read(self, message: Read) -> Reading:
+        device = self._devices[message.hadd]
+        data: list[Any] = []
+        failures: list[Exception] = []
+        for index in range(message.instances):
+            try:
+                data.append(_sendable(device.read(message.uuid, index)))
+            except BusLostError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever the driver raises: this read has failed
+                data.append(None)
+                failures.append(error)
+        if not failures:
+            return Reading(message.uuid, message.token, tuple(data), None)
+        hopeless = all(isinstance(error, PermanentError | ConfigurationError) for error in failures)
+        first = failures[0]
+        return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, _traceback_of_bug(first))
+
+    def _write(self, message: Write) -> Written:
+        device = self._devices[message.hadd]
+        data = message.data
+        try:
+            device.write(message.uuid, data, message.index)
+            if device.values[message.uuid].read_by is not None:
+                # What it is now, not what it should be.
+                data = _sendable(device.read(message.uuid, message.index))
+        except BusLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the driver raises: this write has failed
+            return self._write_failed(message, error)
+        return Written(message.token, data, None)
+
+    def _configure(self, message: Configure) -> Written:
+        node = self._board.nodes[message.hadd]
+        value = node.values[message.uuid]
+        try:
+            data, restore = self._apply(value, message)
+            if self.fenced:
+                return Written(message.token, None, "the bus has been replaced meanwhile")
+            options = node.to_store(self._options(value, message, data))
+            try:
+                self._store.set(node.uuid, options)
+            except BaseException:
+                # What is not in the file must not be in force.
+                restore()
+                raise
+        except BusLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - of the driver or the store: the asker is told
+            return self._write_failed(message, error)
+        node.stored(options)
+        if value.role is Role.ADDRESS:
+            # Now, and not when the node is told: the bus may have another node's new address to check next.
+            value.data = [data]
+        instances = self._devices[message.hadd].instance_texts() if value.role is Role.INSTANCE else {}
+        return Written(message.token, data, None, instances)
+
+    def _write_failed(self, message: Write | Configure, error: Exception) -> Written:
+        text = said(error)
+        bug = _traceback_of_bug(error)
+        if bug and not isinstance(error, ValueError):
+            # A ValueError says what was expected, to whoever has asked; nobody but the log is told where a bug is.
+            about: dict[str, Any] = {"hadd": str(message.hadd), "value": message.uuid, "traceback": bug}
+            self._repeats.failed(f"{message.hadd} {message.uuid}", "write_failed", text, **about)
+        return Written(message.token, None, text)
+
+    def _apply(self, value: NodeValue, message: Configure) -> tuple[Any, Callable[[], None]]:
+        """Have the device take a change, where it is the device's; the data now, and what takes it back."""
+        device = self._devices[message.hadd]
+        if value.role is Role.SETTING:
+            before = device.setting(value.source, message.index)
+            data = device.change_setting(value.source, message.data, message.index)
+            return data, lambda: device.change_setting(value.source, before, message.index)
+        if value.role is Role.INSTANCE:
+            restore = device.remember_instances()
+            device.change_instance(value.source, message.data, message.index)
+            return message.data, restore
+        if value.role is Role.ADDRESS and self._board.taken(Hadd.parse(message.data), self._board.nodes[message.hadd]):
+            # The node has checked it too; but another node may have taken it while this waited.
+            raise ConfigurationError("expected an address that is free")
+        return message.data, _nothing
+
+    def _options(self, value: NodeValue, message: Configure, data: Any) -> dict[str, str]:
+        """What the file must hold for it: one option, or all instances, as one alone would be read as the only one."""
+        # What the device has now: the board may not have been told yet of the write before this one.
+        device = self._devices[message.hadd]
+        everything: Sequence[Any]
+        if value.role is Role.INSTANCE:
+            everything = device.instance_texts()[value.source]
+        elif value.role is Role.SETTING and len(value.data) > 1:
+            everything = device.settings(value.source)
+        else:
+            return {value.key(message.index): to_text(data)}
+        return {value.key(index): to_text(each) for index, each in enumerate(everything)}
+
+    def _give_up(self, error: BaseException | None) -> None:
+        """The bus has failed: its nodes are offline at once, and the driver is closed, as far as it lets itself."""
+        reason = said(error) if error is not None else ""
+        self.tell_path(self._link, BusFailed(reason))
+        # Whoever waits for a driver that does not close would wait for ever with the restart.
+        why = f"{reason}; and its close took longer than {CLOSE_TIMEOUT:g} s"
+        timer = self.system.wheel.schedule(CLOSE_TIMEOUT, lambda: self.kill(why))
+        try:
+            self._close()
+        finally:
+            self.system.wheel.cancel(timer)
+
+    def _close(self) -> None:
+        """Close components, then the bus; what one raises does not keep the others from it."""
+        for device in reversed(list(self._devices.values())):
+            try:
+                if isinstance(device, Bus | Component):
+                    device.close()
+            except Exception as error:  # noqa: BLE001 - the driver's code, and there is nobody left to tell
+                self._log.warning("close_failed", device=device.uuid, error=said(error))
+        self._devices.clear()
+
+    def _tell(self, ref: ActorRef[Any], message: Reading | Written) -> None:
+        if self.fenced:
+            return
+        try:
+            ref.tell(message)
+        except ActorDeadError:
+            # It has been restarted meanwhile; its successor asks anew.
+            self.system.count_dead_letter()
+
+
+def _nothing() -> None:
+    """There is nothing to take back."""
+
+
+def _sendable(data: Any) -> Any:
+    """The data, where JSON can carry them: a copy, as the driver may change its own at any time."""
+    if data is None or isinstance(data, bool | float | str):
+        return finite(data)
+    # Whole numbers too: Python writes none of more than some thousand digits.
+    return json.loads(json.dumps(data, allow_nan=False))
+
+
+def _traceback_of_bug(error: BaseException) -> str:
+    """Where a bug is; nothing for what goes wrong in the world or in the configuration."""
+    return "" if isinstance(error, JanitooError | OSError) else "".join(traceback.format_exception(error))

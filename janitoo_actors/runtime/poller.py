@@ -1,0 +1,195 @@
+"""The poller of one value: its schedule, its last data, its last error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from janitoo_actors.protocol import topics
+from janitoo_actors.protocol.messages import dump
+from janitoo_actors.runtime.board import Node
+from janitoo_actors.runtime.messages import PollEvery, PollNow, Publish, Read, Reading, ValueHealth
+from janitoo_actors.runtime.values import NodeValue
+from supervisors import Backoff, LightActor
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the actors of a bus are."""
+
+    link: str
+    bus: str
+    nodes: str
+    pollers: str
+
+    @classmethod
+    def of(cls, bus_supervisor: str) -> Places:
+        """The places below a bus's supervisor."""
+        return cls(*(f"{bus_supervisor}/{child}" for child in ("link", "bus", "nodes", "pollers")))
+
+    def node(self, node: Node) -> str:
+        """The path of a node's actor."""
+        return f"{self.nodes}/{node.hadd}"
+
+    def poller(self, node: Node, uuid: str) -> str:
+        """The path of a value's poller."""
+        return f"{self.pollers}/{node.hadd}/{uuid}"
+
+
+class Poller(LightActor):
+    """The actor that polls one value, and publishes it.
+
+    It tells the bus to read, and is told the reading, or by a timer that none has come in time; one read is under way
+    at a time. A failed one is published as null and tried again, with back-off; a late one counts when it comes.
+
+    Args:
+        places: where its bus's actors are.
+        node, value: what it polls, on the board.
+        read_timeout: seconds until a read that has not come back has failed.
+        max_backoff: seconds between two retries, at most.
+        phase: 0 to 1: where in the last tenth of the period the second poll is, so that those of one delay do not all
+            come at once.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        node: Node,
+        value: NodeValue,
+        *,
+        read_timeout: float,
+        max_backoff: float,
+        phase: float,
+    ) -> None:
+        super().__init__()
+        self._places = places
+        self._node = node
+        self._value = value
+        self._read_timeout = read_timeout
+        self._max_backoff = max_backoff
+        self._phase = phase
+        self._log = structlog.get_logger().bind(path=self.path, hadd=str(node.hadd))
+        self._delay: float = value.poll_delay
+        self._token = 0
+        self._waiting = False
+        self._again = False
+        self._failures = 0
+        self._error: str | None = None
+
+    def on_start(self) -> None:
+        """Poll now, then on schedule."""
+        if self._delay > 0:
+            self._schedule(self._delay * (1 - 0.1 * self._phase))
+            self._poll()
+        else:
+            self._tell_health()
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle ticks, readings and changes of the schedule."""
+        match message:
+            case _Tick():
+                self._poll()
+            case _Late(token=token):
+                if self._waiting and token == self._token:
+                    self._read_failed(f"no reading within {self._read_timeout:g} s", hopeless=False)
+            case Reading(token=token) if token == self._token:
+                self._read(message)
+            case Reading():
+                pass
+            case PollEvery(delay=delay):
+                self._poll_every(delay)
+            case PollNow():
+                # The read under way may be of what was before.
+                self._again = self._waiting
+                self._poll()
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def _poll(self) -> None:
+        if self._waiting:
+            # The bus is still at the last one: another would only wait behind it.
+            return
+        self._waiting = True
+        self._token += 1
+        count = len(self._value.data)
+        read = Read(self._node.hadd, self._value.uuid, count, self._token, self.actor_ref)
+        if self.tell_path(self._places.bus, read):
+            self.timers.once("late", self._read_timeout, _Late(self._token))
+        else:
+            # The bus is down; with it, its supervisor stops this poller.
+            self._waiting = False
+
+    def _read(self, reading: Reading) -> None:
+        self._waiting = False
+        self.timers.cancel("late")
+        if self._again:
+            self._again = False
+            self._poll()
+            return
+        self._value.data = list(reading.data)
+        if reading.error is not None:
+            self._read_failed(reading.error, hopeless=reading.hopeless, traceback=reading.traceback)
+            return
+        self._publish()
+        if self._failures or self._error is not None:
+            self._log.info("read_recovered", value=self._value.uuid, failures=self._failures)
+            self._failures = 0
+            self._error = None
+            if self._delay > 0:
+                self._schedule(self._delay)
+        self._tell_health()
+
+    def _read_failed(self, error: str, *, hopeless: bool, traceback: str = "") -> None:
+        if self._waiting:
+            # No reading at all: what was known is not known any more.
+            self._value.data = [None] * len(self._value.data)
+        self._failures += 1
+        if error != self._error:
+            self._error = error
+            bug = {"traceback": traceback} if traceback else {}
+            self._log.warning("read_failed", value=self._value.uuid, error=error, **bug)
+        self._publish()
+        self._tell_health()
+        if self._delay > 0:
+            # Sooner than the next poll where that is far, but never more often than the delay allows when it is short.
+            longest = min(self._max_backoff, max(self._delay, 1.0))
+            shortest = min(1.0, longest)
+            backoff = Backoff(minimum=longest if hopeless else shortest, maximum=longest)
+            self._schedule(backoff.delay(self._failures), then=longest)
+
+    def _poll_every(self, delay: float) -> None:
+        self._delay = delay
+        self._failures = 0
+        if delay > 0:
+            self._schedule(delay)
+        else:
+            self.timers.cancel("tick")
+            self._error = None
+        self._tell_health()
+
+    def _schedule(self, first: float, *, then: float | None = None) -> None:
+        self.timers.every("tick", then if then is not None else self._delay, _Tick(), first=first)
+
+    def _publish(self) -> None:
+        self._value.is_known = True
+        topic = topics.value(self._value.genre, self._node.hadd, self._value.uuid)
+        self.tell_path(self._places.link, Publish(topic, dump(self._value.published())))
+
+    def _tell_health(self) -> None:
+        health = ValueHealth(self._value.uuid, self._error, polled=self._delay > 0)
+        self.tell_path(self._places.node(self._node), health)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """A poll is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """A read has not come back in time."""
+
+    token: int

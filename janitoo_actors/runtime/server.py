@@ -1,0 +1,77 @@
+"""One server: a configuration, running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from janitoo_actors.configuration.model import ServerConfig
+from janitoo_actors.configuration.store import ConfigStore
+from janitoo_actors.protocol.messages import NodeState
+from janitoo_actors.runtime.board import Board
+from janitoo_actors.runtime.reports import ReportLog
+from janitoo_actors.runtime.tree import root_children
+from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System
+
+
+class Server:
+    """A server, for the plain thread that owns the process.
+
+    Attributes:
+        boards: what its buses show, in the order of the file.
+    """
+
+    def __init__(self, config: ServerConfig, on_ended: Callable[[], None] | None = None) -> None:
+        """Start it, and return without waiting.
+
+        Args:
+            config: what to run.
+            on_ended: called when the tree has ended, on the thread of its root; must not block.
+        """
+        self.config = config
+        self.boards: Sequence[Board] = [Board(bus) for bus in config.buses]
+        self._system = System(ReportLog())
+        store = ConfigStore(config.path)
+        children = root_children(config, list(self.boards), store)
+        self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
+
+    @property
+    def system(self) -> System:
+        """The actors' system: paths, dead letters."""
+        return self._system
+
+    @property
+    def reason(self) -> ExitReason | None:
+        """Why the tree has ended; None as long as it has not."""
+        return self._root.reason
+
+    def snapshot(self) -> ActorInfo | None:
+        """The tree as it stands; None where it has ended. Any thread; waits for nobody."""
+        return self._root.snapshot()
+
+    def settled(self) -> bool:
+        """Whether every node has come to a state, and the network hears of it: it works, or is known not to."""
+        return all(board.on_air for board in self.boards) and all(
+            node.state in {NodeState.ONLINE, NodeState.OFFLINE}
+            for board in self.boards
+            for node in board.nodes.values()
+        )
+
+    def wait_ended(self, timeout: float | None = None) -> bool:
+        """Wait until the tree has ended by itself; whether it has in time. Blocks."""
+        return self._root.wait_ended(timeout)
+
+    def request_stop(self) -> None:
+        """Have the tree end in order: each node says OFFLINE. Does not wait; a signal handler may call it."""
+        self._root.request_shutdown()
+
+    def stop(self, timeout: float) -> bool:
+        """End the tree in order, and wait for it; whether it was in time. Blocks up to `timeout` seconds.
+
+        What has not ended by then is left behind, on daemon threads.
+        """
+        self.request_stop()
+        ended = self._root.wait_ended(timeout)
+        if not ended:
+            self._root.kill("the server has stopped")
+        self._system.stop()
+        return ended
