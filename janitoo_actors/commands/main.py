@@ -1,0 +1,126 @@
+"""Where every command starts. Imports next to nothing: each command's own imports wait until it is chosen."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Final, Protocol
+
+from janitoo_actors import __version__
+from janitoo_actors.errors import JanitooError
+
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells report a command that Ctrl+C ended."""
+
+READER_GONE: Final = 141
+"""128 + SIGPIPE, as shells report a command whose reader (`| head`) has left."""
+
+_COMMANDS: Final = {
+    "run": "run the buses of a configuration file",
+    "query": "ask nodes, and read and write values",
+    "spy": "print the messages of the network as they come",
+    "collect": "print what the installed buses and components declare",
+}
+
+
+class Command(Protocol):
+    """What a command's module holds."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it, and return the exit code."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`janitoo run|query|spy|collect …`. Blocks until the command is done; returns its exit code.
+
+    Raises:
+        SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.
+    """
+    given = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(prog="janitoo", description="Home automation on the Janitoo network.")
+    parser.add_argument("--version", action="version", version=f"janitoo {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((each for each in given if each in _COMMANDS), None)
+    module: Command | None = None
+    for name, summary in _COMMANDS.items():
+        command_parser = commands.add_parser(name, help=summary, description=_sentence(summary))
+        if name == chosen:
+            module = _load(name)
+            module.add_arguments(command_parser)
+    args = parser.parse_args(given)
+    # parse_args has ended the program where no command was given.
+    assert module is not None
+    if chosen == "run":
+        # It handles its own signals and errors, and its exit codes are its own.
+        return module.run(args)
+    return _run_tool(module, args, f"janitoo {chosen}")
+
+
+def jnt_query(argv: Sequence[str] | None = None) -> int:
+    """The command `jnt_query`, which is `janitoo query`."""
+    return _tool("query", argv)
+
+
+def jnt_spy(argv: Sequence[str] | None = None) -> int:
+    """The command `jnt_spy`, which is `janitoo spy`."""
+    return _tool("spy", argv)
+
+
+def jnt_collect(argv: Sequence[str] | None = None) -> int:
+    """The command `jnt_collect`, which is `janitoo collect`."""
+    return _tool("collect", argv)
+
+
+def _tool(name: str, argv: Sequence[str] | None) -> int:
+    prog = f"jnt_{name}"
+    module = _load(name)
+    parser = argparse.ArgumentParser(prog=prog, description=_sentence(_COMMANDS[name]))
+    module.add_arguments(parser)
+    return _run_tool(module, parser.parse_args(argv), prog)
+
+
+def _load(name: str) -> Command:
+    module: Command = import_module(f"janitoo_actors.commands.{name}")
+    return module
+
+
+def _run_tool(tool: Command, args: argparse.Namespace, prog: str) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that cannot show a character gets its escape instead of a traceback.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = tool.run(args)
+        # Here and not at the interpreter's end, where a reader that has left cannot be handled any more.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_stdout()
+        return READER_GONE
+    except JanitooError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _discard_stdout() -> None:
+    # Python flushes stdout once more at its end, and would print that the pipe is broken.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _sentence(summary: str) -> str:
+    return f"{summary[0].upper()}{summary[1:]}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

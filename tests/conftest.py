@@ -1,0 +1,36 @@
+"""Fixtures shared by all the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import brokers
+from brokers import BrokerFactory, Mosquitto
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A broker that all the tests share.
+
+    Its retained messages live as long as the session: use topics or HADDs of your own, and
+    `private_broker` for a test that stops the broker or counts what it holds.
+    """
+    with Mosquitto(tmp_path_factory.mktemp("broker")) as mosquitto:
+        yield mosquitto
+
+
+@pytest.fixture
+def private_broker(tmp_path: Path) -> Iterator[BrokerFactory]:
+    """A function that starts a broker for this test alone, with the options of `Mosquitto`."""
+    factory = BrokerFactory(tmp_path)
+    yield factory
+    factory.stop()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port that nothing uses on the loopback interface."""
+    return brokers.free_port()
