@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def configure(config: ServerConfig, log_format: LogFormat | None = None) -> None
         _configure_from_file(config.path, chosen)
     else:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_formatter(chosen, colours=sys.stderr.isatty()))
+        handler.setFormatter(_formatter(chosen, colours=sys.stderr.isatty() and not os.environ.get("NO_COLOR")))
         logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Pykka's own records of what supervisors report with more in it.
     logging.getLogger("pykka").setLevel(logging.CRITICAL)
