@@ -43,6 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.
     """
+    try:
+        return _janitoo(argv)
+    except KeyboardInterrupt:
+        # While it was still starting.
+        return INTERRUPTED
+
+
+def _janitoo(argv: Sequence[str] | None) -> int:
     given = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="janitoo", description="Home automation on the Janitoo network.")
     parser.add_argument("--version", action="version", version=f"janitoo {__version__}")
@@ -80,7 +88,10 @@ def jnt_collect(argv: Sequence[str] | None = None) -> int:
 
 def _tool(name: str, argv: Sequence[str] | None) -> int:
     prog = f"jnt_{name}"
-    module = _load(name)
+    try:
+        module = _load(name)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     parser = argparse.ArgumentParser(prog=prog, description=_sentence(_COMMANDS[name]))
     module.add_arguments(parser)
     return _run_tool(module, parser.parse_args(argv), prog)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sys
@@ -160,6 +161,27 @@ def test_a_signal_stops_it_and_every_node_says_so(network: Mosquitto, tmp_path: 
         assert not any(message.topic == "/dhcp/heartbeat/" for message in probe.messages)
 
 
+def test_a_signal_while_it_still_starts(tmp_path: Path) -> None:
+    # Whoever reads this file waits until somebody has written it.
+    path = tmp_path / "pipe.conf"
+    os.mkfifo(path)
+    with run_command(path) as process:
+        pipe = wait_for(lambda: _open_for_writing(path), TIMEOUT, lambda: f"it reads its file: {process.both}")
+        process.send(signal.SIGINT)
+        # A signal that comes just before the read does not end it; that there is nothing more to read does.
+        os.close(pipe)
+        assert process.wait_exit() == 130
+        assert process.both == "exit code 130\n-- stdout\n-- stderr\n"
+
+
+def _open_for_writing(pipe: Path) -> int | None:
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        # Nobody has opened it for reading.
+        return None
+
+
 STUCK = """
 [stuck]
 auto_start = True
@@ -203,6 +225,7 @@ def test_every_error_of_the_system_section_is_told(tmp_path: Path) -> None:
     found = outcome.err.splitlines()
     assert [line.removeprefix(f"janitoo: {path}:") for line in found] == [
         "2: [system] broker_port = '99999': expected a whole number, 1 to 65535",
+        "3: [system] broker_password = '***': expected broker_user beside it: MQTT has no password without a user",
         "4: [system] heartbeat_count = 'no': expected a whole number, 1 to 1000",
         "5: [system] log_format = 'xml': expected console or json",
         "14: [hostsensor__load] hadd = '0150/0001': an address of another controller: "

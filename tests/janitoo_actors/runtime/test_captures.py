@@ -133,6 +133,24 @@ def kind(data: Any) -> str:
     return "number" if isinstance(data, int | float) and not isinstance(data, bool) else type(data).__name__
 
 
+def test_what_counts_as_a_difference() -> None:
+    value = {"uuid": "load", "genre": 1, "poll_delay": 60, "data": 0.5}
+    same = {"uuid": "load", "genre": 1, "poll_delay": 60.0, "data": 7}
+    assert list(differences({"0": value}, {"0": same})) == []
+    for other in (
+        {**value, "data": "0.5"},
+        {**value, "data": None},
+        {**value, "poll_delay": 61},
+        {**value, "genre": True},
+        {**value, "index": 0},
+        dict(reversed(value.items())),
+    ):
+        assert list(differences({"0": value}, {"0": other}))
+    assert list(differences({"0": value}, {"1": value}))
+    # The path of a partition is not measured.
+    assert list(differences({**value, "uuid": "partition", "data": "/"}, {**value, "uuid": "partition", "data": "/x"}))
+
+
 def play(capture: Capture, broker: Mosquitto, tmp_path: Path) -> Path:
     path = tmp_path / "captured.conf"
     path.write_text(system_section(broker) + "\n".join(capture.configuration()) + "\n", encoding="utf-8")
