@@ -30,7 +30,7 @@ def start_child(supervisor: ActorRef[Supervisor], spec: ChildSpec) -> Future[Act
             return
         child = actor.children[spec.id] = Child(spec)
         yield from actor.begin_child(child)
-        _answer_start(answer, child)
+        _answer_start(actor, answer, child)
         if child.state is ChildState.STOPPED:
             actor.children.pop(spec.id, None)
 
@@ -63,7 +63,7 @@ def restart_child(supervisor: ActorRef[Supervisor], child_id: str) -> Future[Act
             _raise(answer, ChildError(why, child_id))
         else:
             yield from actor.begin_child(child)
-            _answer_start(answer, child)
+            _answer_start(actor, answer, child)
 
     return _request(supervisor, child_id, work)
 
@@ -109,7 +109,10 @@ def _request(
     return supervisor.ask(Request(child_id, work), block=False)
 
 
-def _answer_start(answer: Future[Any], child: Child) -> None:
+def _answer_start(actor: Supervisor, answer: Future[Any], child: Child) -> None:
+    if actor.fenced:
+        # Killed in the middle of it: answered with all that it leaves.
+        return
     if child.state is ChildState.RUNNING:
         answer.set(child.ref)
     elif child.last_exit is not None and child.last_exit.error is not None:

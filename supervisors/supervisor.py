@@ -490,7 +490,9 @@ class Supervisor(LightActor):
 
     def _serve(self, work: Callable[[Supervisor, Future[Any]], Operation], answer: Future[Any]) -> Operation:
         yield from work(self, answer)
-        self._request_askers.discard(answer)
+        if not self.fenced:
+            # Otherwise it may have no answer yet, and gets it with all that are left.
+            self._request_askers.discard(answer)
 
     # -- the rest ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,82 @@
+"""Light actors beside Pykka's own ThreadingActor, and publishing through actors beside raw paho-mqtt."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any, Final
+
+from benchmarks.actor_loads import Found, in_a_process
+from benchmarks.broker import Broker
+from benchmarks.context import Context
+from benchmarks.figures import Figure
+
+_KB: Final = 1024
+_ACTORS: Final = 10_000
+_THREADING: Final = 1_000
+"""10,000 threads are more than most machines want: what one of 1,000 needs is compared with what one of 10,000 does."""
+
+
+def actors(context: Context) -> Iterator[Figure]:
+    """Starts, memory, tell, ask, publish, and the timers of 10,000 pollers."""
+    runs = context.pick(5, 1)
+    yield from _starts(runs)
+    yield from _tells(context, runs)
+    yield from _asks(context, runs)
+    yield from _publishes(context, runs)
+    yield from _pollers(context)
+
+
+def _starts(runs: int) -> Iterator[Figure]:
+    light = _medians(runs, "start", "light", _ACTORS)
+    threading = _medians(runs, "start", "threading", _THREADING)
+    note = f"{_ACTORS:,} at once; ThreadingActor {threading['start']:.0f} µs with {_THREADING:,}"
+    yield Figure("start of a light actor", light["start"], "µs", note=note)
+    yield Figure("start, of a ThreadingActor's", light["start"] / threading["start"], "x")
+    note = f"ThreadingActor {threading['memory'] / _KB:.1f} KB"
+    yield Figure("memory of a light actor", light["memory"] / _KB, "KB", note=note)
+    yield Figure("memory, of a ThreadingActor's", light["memory"] / threading["memory"], "x")
+    note = f"ThreadingActor {threading['stop']:.0f} µs with {_THREADING:,}"
+    yield Figure("stop of a light actor", light["stop"], "µs", note=note)
+
+
+def _tells(context: Context, runs: int) -> Iterator[Figure]:
+    light = _medians(runs, "tell", "light", 1000, context.pick(200_000, 20_000))
+    threading = _medians(runs, "tell", "threading", 1000, context.pick(20_000, 3_000))
+    note = f"to 1,000 actors in turn; ThreadingActor {threading['rate']:,.0f}/s"
+    yield Figure("tell, light actors", light["rate"], "/s", note=note)
+    yield Figure("tell, of ThreadingActor's rate", light["rate"] / threading["rate"], "x")
+
+
+def _asks(context: Context, runs: int) -> Iterator[Figure]:
+    count = context.pick(10_000, 1_000)
+    light, pinned, threading = (_medians(runs, "ask", kind, count) for kind in ("light", "pinned", "threading"))
+    note = f"p99 {light['p99']:.0f} µs; ThreadingActor {threading['p50']:.0f} µs, p99 {threading['p99']:.0f} µs"
+    yield Figure("ask a light actor, p50", light["p50"], "µs", note=note)
+    yield Figure("ask, of a ThreadingActor's p50", light["p50"] / threading["p50"], "x")
+    yield Figure("ask a pinned actor, p50", pinned["p50"], "µs", note=f"p99 {pinned['p99']:.0f} µs")
+
+
+def _publishes(context: Context, runs: int) -> Iterator[Figure]:
+    messages = context.pick(30_000, 5_000)
+    with Broker() as broker:
+        found = _medians(runs, "publish", broker.config.host, broker.config.port, messages, 100)
+    note = f"{messages:,} of 300 bytes until the broker has all"
+    yield Figure("publish, raw paho", found["raw"], "/s", note=note)
+    note = "light actor → link → paho, 100 actors"
+    yield Figure("publish through actors", found["actors"], "/s", note=note)
+    yield Figure("publish, of raw paho's rate", found["actors"] / found["raw"], "x")
+
+
+def _pollers(context: Context) -> Iterator[Figure]:
+    seconds = context.pick(20.0, 3.0)
+    found = in_a_process("pollers", _ACTORS, 1.0, seconds)
+    yield Figure("10,000 timers of 1 s: delivered", found["delivered"] * 100, "%", note=f"over {seconds:g} s")
+    yield Figure("10,000 timers of 1 s: late, p99", found["late_p99"], "ms", note=f"p50 {found['late_p50']:.1f} ms")
+    yield Figure("10,000 timers of 1 s: CPU", found["cpu"], "%", note=f"of one core; {found['wakeups']:.0f} wake-ups/s")
+
+
+def _medians(runs: int, load: str, *arguments: Any) -> Found:
+    """The medians of what several runs find."""
+    found = [in_a_process(load, *arguments) for _ in range(runs)]
+    return {key: statistics.median(each[key] for each in found) for key in found[0]}
