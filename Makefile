@@ -37,7 +37,8 @@ run: $(if $(MOSQUITTO),$(BASE),$(BROKER)) ## Run the runtime with CONF (conf/hos
 
 .PHONY: test
 test: system-tools check ## Check everything, then run the tests
-	$(BIN)/python -m pytest
+	# Side by side, a test on each core: most of them wait for brokers and deadlines.
+	$(BIN)/python -m pytest -n auto
 
 .PHONY: check
 check: lint types ## Run lint and types

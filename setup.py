@@ -32,6 +32,7 @@ DEV = [
     "mypy>=1.13",
     "pytest>=8.2",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.5",
     # The formatter's style may change with each minor version, and `make test` checks the format.
     "ruff>=0.17,<0.18",
     "types-psutil>=5.9",

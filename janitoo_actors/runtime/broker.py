@@ -96,8 +96,7 @@ class Broker(PinnedActor):
         process = self._process
         if process is None:
             return
-        # What the nodes have said last is in the broker's sockets, and a broker that is told to stop reads no more:
-        # the time to pass it on.
+        # It has taken what the nodes have said last: their links have waited for that. The time to pass it on.
         process.ended.wait(process.program.last_words)
         process.stop(_STOP_TIMEOUT)
 

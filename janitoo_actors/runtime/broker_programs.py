@@ -37,7 +37,7 @@ class Program:
         name: for people.
         command: the program and its arguments; never a password, which everybody on the machine could read.
         is_warning: whether a line of its stderr is worth one.
-        last_words: seconds that it is given to pass on what is in its sockets, before it is ended.
+        last_words: seconds that it is given to pass on what it has taken, before it is ended.
         input: its stdin; None for nothing.
     """
 

@@ -32,6 +32,8 @@ from supervisors import Down, PinnedActor, living
 _CONNECTION: Final = "connection"
 _LAST_WORDS: Final = 1.0
 """Seconds that the broker has to take what is left to say."""
+_GOODBYE: Final = 0.3
+"""Seconds that the connection has to close after that."""
 
 
 class Link(PinnedActor):
@@ -80,8 +82,10 @@ class Link(PinnedActor):
         for node in self._board.nodes.values():
             node.state = NodeState.OFFLINE
             self._beat(node.hadd)
+        if self._connected:
+            self._connection.drain(_LAST_WORDS)
         self._connection.close()
-        self._connection.join(_LAST_WORDS)
+        self._connection.join(_GOODBYE)
 
     def on_end(self) -> None:
         """Close the connection, whatever ended the link. Any thread."""

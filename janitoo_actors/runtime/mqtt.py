@@ -84,6 +84,7 @@ class MqttConnection:
         self._subscriptions = [(topic, 0) for topic in subscriptions]
         self._tell = tell
         self._closing = threading.Event()
+        self._drained = threading.Event()
         self._accepted = False
         self._secured = broker.ca_file is None
         # Of this incarnation alone: brokers end an older connection with the same id, or (amqtt) do not.
@@ -94,6 +95,7 @@ class MqttConnection:
             self._client.username_pw_set(broker.user, broker.password)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_unsubscribe = self._on_unsubscribe
         self._client.on_message = self._on_message
         self._client.on_socket_open = _no_delay
         # With this callback set, paho leaves all writing to the loop's thread: `publish` never touches the socket.
@@ -107,6 +109,15 @@ class MqttConnection:
     def publish(self, topic: str, payload: bytes) -> bool:
         """Hand a message to the connection's thread; False where there is no connection, and it is lost."""
         return self._client.publish(topic, payload).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until the broker has taken all that was published before; whether it has in time. Blocks.
+
+        Requests do not come any more: the broker works off a connection in order, so that its answer to our leaving
+        the topics of requests says that it has read everything before.
+        """
+        code, _ = self._client.unsubscribe([topic for topic, _ in self._subscriptions])
+        return code is MQTTErrorCode.MQTT_ERR_SUCCESS and self._drained.wait(timeout)
 
     def close(self) -> None:
         """Send what was published before, then disconnect without the will. Does not wait for that: `join` does."""
@@ -193,6 +204,11 @@ class MqttConnection:
         else:
             self._accepted = True
             self._tell(Connected())
+
+    def _on_unsubscribe(
+        self, _client: Client, _data: Any, _mid: int, _reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        self._drained.set()
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         if message.retain:

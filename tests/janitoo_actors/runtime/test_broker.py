@@ -223,9 +223,11 @@ def test_what_is_published_just_before_it_stops_arrives(grow: Grow) -> None:
     tree = grow()
     tree.wait_started()
     with probe(tree.config, subscribe=["state"]) as listener:
-        with probe(tree.config) as node:
+        with probe(tree.config, subscribe=["state"]) as node:
             for number in range(50):
                 node.publish("state", number)
+            # As a link waits until the broker has taken its last words.
+            node.wait_message(lambda message: message.value == 49)
         tree.stop()
         listener.wait_message(lambda message: message.value == 49)
         assert [message.value for message in listener.messages] == list(range(50))
