@@ -212,7 +212,8 @@ class NodeActor(LightActor):
             return
         asked.value.data = list(data)
         asked.value.is_known = True
-        self._answer(token, error)
+        # All instances are read together; only the one that was asked for counts for the answer.
+        self._answer(token, error if data[asked.request.index] is None else None)
 
     def _too_late(self, token: int) -> None:
         asked = self._asked.get(token)
