@@ -4,12 +4,37 @@ It knows nothing of what its actors do.
 """
 
 from supervisors.actor import Actor, ActorState, LightActor, PinnedActor, living
-from supervisors.administration import delete_child, restart_child, retry_child, start_child, terminate_child
+from supervisors.administration import (
+    ChildCounts,
+    ChildInfo,
+    count_children,
+    delete_child,
+    get_childspec,
+    restart_child,
+    retry_child,
+    start_child,
+    start_dynamic_child,
+    terminate_child,
+    which_children,
+)
+from supervisors.child_process import ChildSide, ParentError
 from supervisors.events import Down, Ready, Report, ReportKind
-from supervisors.exits import ExitKind, ExitReason
+from supervisors.exits import ExitKind, ExitReason, IgnoreStart
+from supervisors.mailbox import MailboxFullError, Overflow
+from supervisors.process import ProcessActor, ProcessLostError, ProcessWork
 from supervisors.root import Root
 from supervisors.snapshot import ActorInfo, snapshot
-from supervisors.spec import Backoff, ChildSpec, ChildSpecError, Restart, Shutdown, Strategy, SupervisorFlags
+from supervisors.spec import (
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    ChildSpecError,
+    Restart,
+    Shutdown,
+    Strategy,
+    SupervisorFlags,
+    check_specs,
+)
 from supervisors.supervisor import ChildError, ChildState, Supervisor
 from supervisors.system import System, default_system
 
@@ -17,16 +42,27 @@ __all__ = [
     "Actor",
     "ActorInfo",
     "ActorState",
+    "AutoShutdown",
     "Backoff",
+    "ChildCounts",
     "ChildError",
+    "ChildInfo",
+    "ChildSide",
     "ChildSpec",
     "ChildSpecError",
     "ChildState",
     "Down",
     "ExitKind",
     "ExitReason",
+    "IgnoreStart",
     "LightActor",
+    "MailboxFullError",
+    "Overflow",
+    "ParentError",
     "PinnedActor",
+    "ProcessActor",
+    "ProcessLostError",
+    "ProcessWork",
     "Ready",
     "Report",
     "ReportKind",
@@ -37,12 +73,17 @@ __all__ = [
     "Supervisor",
     "SupervisorFlags",
     "System",
+    "check_specs",
+    "count_children",
     "default_system",
     "delete_child",
+    "get_childspec",
     "living",
     "restart_child",
     "retry_child",
     "snapshot",
     "start_child",
+    "start_dynamic_child",
     "terminate_child",
+    "which_children",
 ]

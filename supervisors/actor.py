@@ -13,21 +13,23 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from queue import SimpleQueue
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import pykka
-from pykka import ActorDeadError, ActorRegistry, ThreadingFuture
+from pykka import ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from supervisors.dispatcher import THROUGHPUT
+from supervisors.dispatcher import THROUGHPUT, AskFuture
 from supervisors.events import Down, Ready, Report, ReportKind
-from supervisors.exits import NORMAL, SHUTDOWN, ExitKind, ExitReason
-from supervisors.mailbox import Mailbox
+from supervisors.exits import NORMAL, SHUTDOWN, ExitKind, ExitReason, IgnoreStart
+from supervisors.mailbox import Mailbox, Overflow
 from supervisors.system import System, default_system
 from supervisors.timers import Tick, Timers
 
 logger = logging.getLogger("supervisors")
+pykka_logger = logging.getLogger("pykka")
+"""For what Pykka logs too, and in its words, where nobody takes the reports."""
 
 Notify = Callable[[Ready | Down], None]
 
@@ -49,6 +51,7 @@ class Birth:
     path: str
     epoch: int
     parent: Notify | None
+    hang_limit: float | None = None
 
 
 @dataclass(slots=True)
@@ -75,9 +78,9 @@ _birth: ContextVar[Birth | None] = ContextVar("birth", default=None)
 
 
 @contextlib.contextmanager
-def birth(system: System, path: str, parent: Notify | None) -> Iterator[Birth]:
-    """Start an actor inside of this to give it a system, a path and a parent."""
-    born = Birth(system, path, system.next_epoch(), parent)
+def birth(system: System, path: str, parent: Notify | None, hang_limit: float | None = None) -> Iterator[Birth]:
+    """Start an actor inside of this to give it a system, a path, a parent, and a limit for each message."""
+    born = Birth(system, path, system.next_epoch(), parent, hang_limit)
     token = _birth.set(born)
     try:
         yield born
@@ -93,6 +96,10 @@ class Actor(pykka.Actor):
     without an answer or stops another actor.
     """
 
+    mailbox_limit: ClassVar[int | None] = None
+    """How many messages may wait; None for any number. What the actor needs of its system always finds room."""
+    mailbox_overflow: ClassVar[Overflow] = Overflow.DROP_NEWEST
+    """What happens to a message too many."""
     acknowledges_start = True
     """Whether the parent is told that the actor is ready when `on_start` returns. Otherwise the actor calls
     `acknowledge_start` itself."""
@@ -104,9 +111,11 @@ class Actor(pykka.Actor):
         _birth.set(None)
         system = default_system() if given is None else given.system
         self.system = system
+        self.mailbox.limit(self.mailbox_limit, self.mailbox_overflow)
         self.path = self.actor_urn if given is None else given.path
         self.epoch = system.next_epoch() if given is None else given.epoch
         self._parent = None if given is None else given.parent
+        self._hang_limit = None if given is None else given.hang_limit
         self.vitals = Vitals(ActorState.STARTING, time.monotonic())
         self.timers = Timers(system.wheel, self._put_tick)
         self._life = threading.Lock()
@@ -122,7 +131,7 @@ class Actor(pykka.Actor):
 
     @staticmethod
     def _create_future() -> pykka.Future[Any]:
-        return ThreadingFuture()
+        return AskFuture()
 
     @property
     def mailbox(self) -> Mailbox:
@@ -152,7 +161,18 @@ class Actor(pykka.Actor):
         A thread cannot be killed: where one is stuck in a handler it stays, but what it was asked is answered with
         `ActorDeadError`, and whatever it returns goes nowhere. Does not wait.
         """
+        zombies = self.system.zombies
+        if self._at_work_elsewhere():
+            # Before its end: whoever hears of that asks how many there are.
+            zombies.add(self.epoch, self.path)
         self._finish(ExitReason(ExitKind.KILLED, detail=detail))
+        if self._at_work_elsewhere():
+            # Again: it may have taken up something meanwhile.
+            zombies.add(self.epoch, self.path)
+            self.system.check_zombies()
+        if not self._at_work_elsewhere():
+            # It has come back just now, perhaps before it was counted.
+            zombies.remove(self.epoch)
 
     def add_monitor(self, notify: Notify) -> int:
         """Have `notify` called with one `Down` when the actor has ended; at once where it has. Returns a key."""
@@ -168,6 +188,15 @@ class Actor(pykka.Actor):
         """Take a monitor back; nothing where it is gone."""
         with self._life:
             self._monitors.pop(key, None)
+
+    @property
+    def pid(self) -> int | None:
+        """The id of its own process; None where it has none. Any thread."""
+        return None
+
+    def below(self) -> tuple[Any, ...]:
+        """What is known of the tree in its own process, for the snapshot; nothing where it has none. Any thread."""
+        return ()
 
     # -- what it does itself; its own thread ---------------------------------------------------------------------
 
@@ -191,7 +220,10 @@ class Actor(pykka.Actor):
 
     def on_receive(self, message: Any) -> Any:
         """Handle a message; one that nothing handles is reported, and changes nothing."""
-        self.report(ReportKind.UNHANDLED_MESSAGE, detail=repr(message)[:200])
+        if self.system.takes_reports:
+            self.report(ReportKind.UNHANDLED_MESSAGE, detail=repr(message)[:200])
+        else:
+            super().on_receive(message)
 
     def on_end(self) -> None:
         """Hook for what must be undone at any end, a kill included. Any thread; must not block.
@@ -203,13 +235,23 @@ class Actor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         self.system.register(self.path, self.actor_ref)
+        if self._hang_limit is not None:
+            self.system.watchdog.watch(self, self._hang_limit)
         self.mailbox.bind(self._schedule_turn, self.system.count_dead_letter)
 
     def _schedule_turn(self) -> None:
         raise NotImplementedError
 
     def _turn(self, limit: int) -> None:
-        """Handle up to `limit` messages; one thread at a time."""
+        """Handle up to `limit` messages; one thread at a time. Never raises."""
+        try:
+            self._take_turn(limit)
+        except BaseException as error:  # noqa: BLE001 - outside of any handler: no more can be expected of this actor
+            self._log_failure(error)
+            self._finish(ExitReason.of(error))
+            self._come_back()
+
+    def _take_turn(self, limit: int) -> None:
         self.vitals.thread = threading.get_ident()
         if not self._begun and self._exit is None:
             self._begun = True
@@ -217,7 +259,7 @@ class Actor(pykka.Actor):
         mailbox = self.mailbox
         for _ in range(limit):
             if self._exit is not None:
-                return
+                break
             if self._shutdown_requested:
                 self._shutdown_requested = False
                 self._shut_down()
@@ -227,6 +269,7 @@ class Actor(pykka.Actor):
                 break
             self._handle(envelope)
         if self._exit is not None:
+            self._come_back()
             return
         if mailbox.rest():
             self._schedule_turn()
@@ -234,12 +277,25 @@ class Actor(pykka.Actor):
             # Asked for after the last look, and before the rest: that wake-up found a turn on its way.
             mailbox.wake()
 
+    def _at_work_elsewhere(self) -> bool:
+        """Whether another thread than this one is inside of the actor's code."""
+        return self.vitals.current is not None and self.vitals.thread != threading.get_ident()
+
+    def _come_back(self) -> None:
+        """The thread is back from an actor that has ended: it is no zombie, or not any more."""
+        self.vitals.current = None
+        self.system.zombies.remove(self.epoch)
+
     def _begin(self) -> None:
+        self._take_up("on_start")
         try:
             self.on_start()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this actor and nothing else
+            self._log_failure(error)
             self._finish(ExitReason.of(error))
             return
+        finally:
+            self.vitals.current = None
         if self.acknowledges_start:
             self.acknowledge_start()
 
@@ -272,6 +328,12 @@ class Actor(pykka.Actor):
             vitals.handled += 1
             vitals.current = None
 
+    def _take_up(self, work: str) -> None:
+        """Note what the actor is at from now on, for the watchdog and the snapshot."""
+        # In this order: whoever looks in between must not find it at this for as long as at the last.
+        self.vitals.current_since = time.monotonic()
+        self.vitals.current = work
+
     def _shut_down(self) -> None:
         """The supervisor wants the actor to end."""
         self._end(SHUTDOWN)
@@ -285,10 +347,14 @@ class Actor(pykka.Actor):
             _answer_error(envelope)
             if isinstance(error, Exception):
                 # As Pykka has it: the asker has the exception, and the actor lives.
+                if not self.system.takes_reports:
+                    pykka_logger.info("Exception returned from %s to caller:", self, exc_info=error)
+                    return
                 self.report(ReportKind.ASK_FAILED, reason=ExitReason.of(error))
                 return
         if self._exit is not None:
             return
+        self._log_failure(error)
         self.actor_stopped.set()
         # It is cut off for the reason; the hook has it, as in Pykka.
         trace = error.__traceback__
@@ -296,17 +362,27 @@ class Actor(pykka.Actor):
         try:
             self.on_failure(type(error), error, trace)
         except BaseException as second:  # noqa: BLE001 - the first failure is the reason; this one is told beside it
-            self.report(ReportKind.UNHANDLED_MESSAGE, reason=ExitReason.of(second), detail="on_failure failed")
+            self._log_failure(second)
+            if self.system.takes_reports:
+                self.report(ReportKind.UNHANDLED_MESSAGE, reason=ExitReason.of(second), detail="on_failure failed")
         self._finish(reason)
+
+    def _log_failure(self, error: BaseException) -> None:
+        """Log what ends the actor as Pykka does, where no report of a supervisor tells of it."""
+        if (self._parent is None or not self.system.takes_reports) and not isinstance(error, IgnoreStart):
+            pykka_logger.error("Unhandled exception in %s:", self, exc_info=error)
 
     def _end(self, reason: ExitReason) -> None:
         """End in order: `on_stop`, then the rest."""
         self._enter(ActorState.STOPPING)
         # Before `on_stop`: what is told from now on would never be handled.
         self.actor_stopped.set()
+        pykka_logger.debug("Stopped %s", self)
+        self._take_up("on_stop")
         try:
             self.on_stop()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the reason of this end
+            self._log_failure(error)
             reason = ExitReason.of(error)
         self._finish(reason)
 
@@ -323,8 +399,8 @@ class Actor(pykka.Actor):
         self.actor_stopped.set()
         _unregister(self.actor_ref)
         self.system.unregister(self.path, self.actor_ref)
-        self.timers.close()
-        self.mailbox.close()
+        self._guarded(self.timers.close)
+        self._guarded(self.mailbox.close)
         in_hand = self._in_hand
         if in_hand is not None and in_hand.reply_to is not None:
             if isinstance(in_hand.message, _ActorStop):
@@ -416,6 +492,7 @@ def _unregister(ref: pykka.ActorRef[Any]) -> None:
         for place in range(last, max(-1, last - _NEAR_THE_END), -1):
             if refs[place] is ref:
                 del refs[place]
+                pykka_logger.debug("Unregistered %s", ref)
                 return
     ActorRegistry.unregister(ref)
 

@@ -39,6 +39,7 @@ class ReportKind(Enum):
     SHUTDOWN = "shutdown"
     ASK_FAILED = "ask_failed"
     UNHANDLED_MESSAGE = "unhandled_message"
+    HUNG = "hung"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Report:
         reason: why, where something ended or failed.
         retry_in: seconds until the next try, where one is planned.
         restarts: how often the child has been restarted.
+        stack: where the thread of a hung actor stands.
     """
 
     kind: ReportKind
@@ -60,3 +62,4 @@ class Report:
     retry_in: float | None = None
     restarts: int = 0
     detail: str = ""
+    stack: str = ""

@@ -64,5 +64,12 @@ class ExitReason:
         return f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value
 
 
+class IgnoreStart(Exception):
+    """Raised in `__init__` or `on_start`: the actor does not want to run now, and that is no failure.
+
+    Its supervisor keeps the specification (unless it is temporary), and goes on with the next child.
+    """
+
+
 NORMAL = ExitReason(ExitKind.NORMAL)
 SHUTDOWN = ExitReason(ExitKind.SHUTDOWN)

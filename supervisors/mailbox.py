@@ -7,11 +7,31 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
+
+from supervisors.events import Down, Ready
+from supervisors.timers import Tick
+
+_ALWAYS_TAKEN: Final = (Tick, Ready, Down, _ActorStop)
+"""Messages that an actor would be broken without."""
+
+
+class Overflow(Enum):
+    """What a full mailbox does with one message more."""
+
+    DROP_NEWEST = "drop_newest"
+    """It is not taken; its asker has a MailboxFullError."""
+    DROP_OLDEST = "drop_oldest"
+    """It is taken, and the oldest goes; that one's asker has the error."""
+
+
+class MailboxFullError(RuntimeError):
+    """A message found no room in the mailbox of an actor, or had to make room for another."""
 
 
 class Mailbox:
@@ -24,10 +44,18 @@ class Mailbox:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queue: deque[Envelope[Any]] = deque()
+        self._limit: int | None = None
+        self._overflow = Overflow.DROP_NEWEST
+        self.dropped = 0
         self._closed = False
         self._scheduled = False
         self._schedule: Callable[[], None] | None = None
         self._dead_letter: Callable[[], None] | None = None
+
+    def limit(self, limit: int | None, overflow: Overflow) -> None:
+        """Bound the mailbox: at most `limit` messages wait. `dropped` counts those that found no room."""
+        self._limit = limit
+        self._overflow = overflow
 
     def bind(self, schedule: Callable[[], None], dead_letter: Callable[[], None]) -> None:
         """Say how a turn is scheduled, and where messages go that come after the end. Schedules the first turn."""
@@ -39,19 +67,42 @@ class Mailbox:
 
     def put(self, envelope: Envelope[Any]) -> None:
         """Add a message; never blocks. On a closed mailbox its asker is told that the actor is dead."""
+        schedule: Callable[[], None] | None = None
+        surplus: Envelope[Any] | None = None
         with self._lock:
-            if not self._closed:
-                self._queue.append(envelope)
-                if self._scheduled or self._schedule is None:
-                    return
-                self._scheduled = True
-                schedule = self._schedule
-            else:
-                schedule = None
+            closed = self._closed
+            if not closed:
+                if self._limit is not None and len(self._queue) >= self._limit:
+                    surplus = self._surplus(envelope)
+                    self.dropped += surplus is not None
+                if surplus is not envelope:
+                    self._queue.append(envelope)
+                    if not self._scheduled:
+                        schedule = self._schedule
+                        self._scheduled = schedule is not None
         if schedule is not None:
             schedule()
-        else:
+        elif closed:
             self.refuse(envelope)
+        if surplus is not None:
+            self._drop(surplus)
+
+    def _surplus(self, envelope: Envelope[Any]) -> Envelope[Any] | None:
+        """The message that has to go for this one, perhaps itself; None where all stay. Under the lock."""
+        if isinstance(envelope.message, _ALWAYS_TAKEN):
+            return None
+        if self._overflow is Overflow.DROP_OLDEST:
+            for place, waiting in enumerate(self._queue):
+                if not isinstance(waiting.message, _ALWAYS_TAKEN):
+                    del self._queue[place]
+                    return waiting
+        return envelope
+
+    def _drop(self, envelope: Envelope[Any]) -> None:
+        if envelope.reply_to is not None:
+            full = MailboxFullError("the mailbox of the actor is full")
+            with contextlib.suppress(queue.Full):
+                envelope.reply_to.set_exception((MailboxFullError, full, None))
 
     def wake(self) -> None:
         """Schedule a turn though there may be no message: the actor has been asked to end."""
@@ -67,6 +118,10 @@ class Mailbox:
         # Looked at first, as most turns end here and an exception is dear.
         if not self._queue:
             return None
+        if self._limit is not None:
+            # A message may be making room for another just now.
+            with self._lock:
+                return self._queue.popleft() if self._queue else None
         try:
             return self._queue.popleft()
         except IndexError:

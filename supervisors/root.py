@@ -27,12 +27,15 @@ class Root:
         flags: SupervisorFlags,
         children: Sequence[ChildSpec] = (),
         on_ended: Callable[[], None] | None = None,
+        *,
+        path: str = "/",
     ) -> None:
         """Start the root, and return without waiting for its children.
 
         Args:
             system: what its actors share.
             flags, children: as of every supervisor.
+            path: its path; another one for the root of a child process, which stands below an actor of its parent.
             on_ended: called once when it has ended, on the thread that ends it; must not block.
 
         Raises:
@@ -42,7 +45,7 @@ class Root:
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._reason: ExitReason | None = None
-        with birth(system, "/", self._notified):
+        with birth(system, path, self._notified):
             self.ref = Supervisor.start(flags, children)
         self.system = system
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisors.actor import Actor, PinnedActor, living
 from supervisors.exits import ExitReason
@@ -20,11 +20,13 @@ class ActorInfo:
         age: since when in that state.
         retry_in: until the next start, where one is planned.
         current: the type of the message in hand, and for how long it has been.
+        restarts_recent: how often it was restarted within its supervisor's period.
+        isolation: `shared` for a light actor, `thread` for a pinned one, `process` for one with a child process.
+        pid: of its process, where it has one of its own.
     """
 
     path: str
     actor: str
-    pinned: bool
     state: str
     age: float
     restarts: int
@@ -35,6 +37,9 @@ class ActorInfo:
     current: str | None
     current_age: float | None
     epoch: int
+    restarts_recent: int = 0
+    isolation: str = "shared"
+    pid: int | None = None
     children: tuple[ActorInfo, ...] = ()
 
     def walk(self) -> Iterator[ActorInfo]:
@@ -42,6 +47,11 @@ class ActorInfo:
         yield self
         for child in self.children:
             yield from child.walk()
+
+    def portable(self) -> ActorInfo:
+        """The same for another process: with the reasons of exits in words only."""
+        last_exit = self.last_exit.portable() if self.last_exit is not None else None
+        return replace(self, last_exit=last_exit, children=tuple(child.portable() for child in self.children))
 
 
 def snapshot(root: Actor) -> ActorInfo:
@@ -58,7 +68,9 @@ def _info(path: str, actor: Actor | None, child: Child | None, now: float) -> Ac
     return ActorInfo(
         path=path,
         actor=child.spec.actor_class.__name__ if child is not None else type(actor).__name__,
-        pinned=isinstance(actor, PinnedActor),
+        isolation=_isolation(actor),
+        pid=actor.pid if actor is not None else None,
+        restarts_recent=child.recent_restarts(now) if child is not None else 0,
         state=place.state.value if place is not None else "",
         age=now - place.since if place is not None else 0.0,
         restarts=child.restarts if child is not None else 0,
@@ -69,8 +81,18 @@ def _info(path: str, actor: Actor | None, child: Child | None, now: float) -> Ac
         current=current,
         current_age=now - vitals.current_since if vitals is not None and current is not None else None,
         epoch=actor.epoch if actor is not None else 0,
-        children=tuple(_children(actor, now)) if isinstance(actor, Supervisor) else (),
+        children=tuple(_children(actor, now)) if isinstance(actor, Supervisor) else _below(actor),
     )
+
+
+def _isolation(actor: Actor | None) -> str:
+    if actor is not None and actor.pid is not None:
+        return "process"
+    return "thread" if isinstance(actor, PinnedActor) else "shared"
+
+
+def _below(actor: Actor | None) -> tuple[ActorInfo, ...]:
+    return actor.below() if actor is not None else ()
 
 
 def _children(supervisor: Supervisor, now: float) -> Iterator[ActorInfo]:

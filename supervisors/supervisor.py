@@ -9,22 +9,24 @@ wait their turn, so that a restart and a stop never work against each other.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from pykka import ActorDeadError, ActorRef, Future
 from pykka._envelope import Envelope
 
 from supervisors.actor import ActorState, LightActor, birth, living
 from supervisors.events import Down, Ready, Report, ReportKind
-from supervisors.exits import NORMAL, SHUTDOWN, ExitKind, ExitReason
+from supervisors.exits import NORMAL, SHUTDOWN, ExitKind, ExitReason, IgnoreStart
 from supervisors.spec import (
     WORKER_SHUTDOWN,
+    AutoShutdown,
     ChildSpec,
     Restart,
     Shutdown,
@@ -36,6 +38,10 @@ from supervisors.spec import (
 Condition = Callable[[], bool]
 Operation = Generator[Condition, None, None]
 """What is being done, as a generator; it yields what it waits for."""
+
+
+_MOST_TIMES: Final = 64
+"""How many restarts of a child are kept for the snapshot."""
 
 
 class ChildState(Enum):
@@ -54,7 +60,8 @@ class ChildError(LookupError):
     """A request about a child that cannot be served, with OTP's word for it.
 
     Attributes:
-        why: `already_present`, `already_started`, `not_found`, `running`, `restarting`.
+        why: `already_present`, `already_started`, `not_found`, `running`, `restarting`, `simple_one_for_one`,
+            `not_dynamic`.
     """
 
     def __init__(self, why: str, child: str) -> None:
@@ -72,6 +79,8 @@ class Child:
         failures: how often in a row it has ended or not started, for the back-off.
         last_exit: why it ended last.
         next_retry: when it is started again, in `time.monotonic()`, where that is planned.
+        ignored: whether it did not want to run (`IgnoreStart`) when it was started last.
+        is_fresh: whether it has ended by itself, and nothing has been done about it so far.
     """
 
     spec: ChildSpec
@@ -83,6 +92,19 @@ class Child:
     failures: int = 0
     last_exit: ExitReason | None = None
     next_retry: float | None = None
+    ignored: bool = False
+    is_fresh: bool = False
+    restart_times: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_TIMES))
+    period: float = 5.0
+
+    def recent_restarts(self, now: float) -> int:
+        """How often it has been started again within its supervisor's period, as far as that is kept."""
+        return sum(each >= now - self.period for each in list(self.restart_times))
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it runs, or may again without being asked to."""
+        return self.is_fresh or self.state is not ChildState.STOPPED
 
     def enter(self, state: ChildState) -> None:
         """Come to a state, now."""
@@ -106,8 +128,10 @@ class _Poke:
 class Request:
     """A request of the administration about a child: an operation, which answers. To be asked, not told."""
 
-    child: str
-    work: Callable[[Supervisor, Future[Any]], Operation]
+    child: str | None
+    """The child it is about; None for one that does not exist yet, and is to be given an id."""
+    work: Callable[[Supervisor, Future[Any], str], Operation]
+    """Called with the supervisor, what to answer, and the id of the child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +168,14 @@ class Supervisor(LightActor):
 
     def __init__(self, flags: SupervisorFlags, children: Sequence[ChildSpec] = ()) -> None:
         super().__init__()
-        check_specs(children)
+        check_specs(children, flags)
         self.flags = flags
-        self.children: dict[str, Child] = {spec.id: Child(spec) for spec in children}
+        self.template = children[0] if flags.strategy is Strategy.SIMPLE_ONE_FOR_ONE else None
+        specs = () if self.template is not None else children
+        self.children: dict[str, Child] = {spec.id: Child(spec, period=flags.period) for spec in specs}
+        # Without an order between them, nothing waits for another.
+        self._concurrent = flags.concurrent or self.template is not None
+        self._numbers = itertools.count(1)
         self._by_epoch: dict[int, Child] = {}
         self._lanes: dict[str, _Lane] = {}
         self._touched: deque[str] = deque()
@@ -173,11 +202,12 @@ class Supervisor(LightActor):
                 self._child_down(message)
             case _Retry(child=child):
                 self._run(self._retry(child), child.spec.id)
-            case _Requested(request=Request(child=child_id, work=work), answer=answer):
+            case _Requested(request=request, answer=answer):
                 if self._ending:
                     self._refuse_requests()
                 else:
-                    self._run(self._serve(work, answer), child_id)
+                    child_id = self._new_id() if request.child is None else request.child
+                    self._run(self._serve(request, answer, child_id), child_id)
             case _Poke(lane=lane):
                 self._touched.append(lane)
             case _:
@@ -208,10 +238,12 @@ class Supervisor(LightActor):
         self._refuse_requests()
 
     def _refuse_requests(self) -> None:
-        for asker in list(self._request_askers):
-            with contextlib.suppress(queue.Full):
-                _refuse(asker, ActorDeadError(f"{self.path} stopped before it served the request"))
-        self._request_askers.clear()
+        # One by one: another thread may add one, or refuse them as well, at any time.
+        with contextlib.suppress(KeyError):
+            while True:
+                asker = self._request_askers.pop()
+                with contextlib.suppress(queue.Full):
+                    _refuse(asker, ActorDeadError(f"{self.path} stopped before it served the request"))
 
     def _shut_down(self) -> None:
         self._begin_end(SHUTDOWN)
@@ -236,10 +268,12 @@ class Supervisor(LightActor):
             return
         was, since = child.state, child.since
         child.ref = None
+        child.ignored = was is ChildState.STARTING and isinstance(message.reason.error, IgnoreStart)
         child.last_exit = message.reason
         child.enter(ChildState.STOPPED)
         self._touch(child)
         if was is ChildState.RUNNING:
+            child.is_fresh = True
             ran = child.since - since
             self._run(self._restart_after(child, message, ran), child.spec.id)
 
@@ -249,7 +283,7 @@ class Supervisor(LightActor):
         if self._ending:
             operation.close()
             return
-        self._queue(operation, child_id if self.flags.concurrent else "")
+        self._queue(operation, child_id if self._concurrent else "")
 
     def _queue(self, operation: Operation, key: str) -> None:
         self._lanes.setdefault(key, _Lane()).waiting.append(operation)
@@ -257,7 +291,7 @@ class Supervisor(LightActor):
 
     def _touch(self, child: Child) -> None:
         """Have the operation that may wait for a child go on."""
-        self._touched.append(child.spec.id if self.flags.concurrent else "")
+        self._touched.append(child.spec.id if self._concurrent else "")
 
     def _advance(self) -> None:
         """Go on with the operations that something has happened to: looking at all would be slow with thousands."""
@@ -304,7 +338,7 @@ class Supervisor(LightActor):
 
     def _start_all(self) -> Operation:
         children = list(self.children.values())
-        if self.flags.concurrent:
+        if self._concurrent:
             yield from self._side_by_side({child.spec.id: self._start_each([child]) for child in children})
         else:
             yield from self._start_each(children)
@@ -328,7 +362,7 @@ class Supervisor(LightActor):
         """Start children in order. One that fails and has a back-off is retried; any other ends the supervisor."""
         for child in children:
             yield from self._start(child)
-            if child.state is ChildState.RUNNING or self._is_over():
+            if self._is_started(child):
                 continue
             if child.spec.backoff is not None:
                 self._plan_retry(child, ReportKind.START_ERROR)
@@ -337,9 +371,6 @@ class Supervisor(LightActor):
                 # Those after it are started by its retry.
                 return
             self._report(ReportKind.START_ERROR, child)
-            if child.spec.restart is Restart.TEMPORARY:
-                self.children.pop(child.spec.id, None)
-                continue
             self._give_up(child)
             return
 
@@ -348,11 +379,14 @@ class Supervisor(LightActor):
         if self._is_over():
             return
         spec = child.spec
+        path = f"{self.path.rstrip('/')}/{spec.id}"
         self.timers.cancel(spec.id)
         child.next_retry = None
+        child.ignored = False
+        child.is_fresh = False
         child.enter(ChildState.STARTING)
         try:
-            with birth(self.system, f"{self.path.rstrip('/')}/{spec.id}", self.tell_self) as born:
+            with birth(self.system, path, self.tell_self, spec.hang_limit) as born:
                 # Before it starts: it may be ready before `start` returns.
                 child.epoch = born.epoch
                 self._by_epoch[born.epoch] = child
@@ -360,6 +394,7 @@ class Supervisor(LightActor):
         except BaseException as error:  # noqa: BLE001 - whatever `__init__` raises: the start has failed
             self._by_epoch.pop(child.epoch, None)
             child.ref = None
+            child.ignored = isinstance(error, IgnoreStart)
             child.last_exit = ExitReason.of(error)
             child.enter(ChildState.STOPPED)
             return
@@ -370,15 +405,22 @@ class Supervisor(LightActor):
         yield from self._await(lambda: child.state is not ChildState.STARTING, spec.start_timeout)
         if child.state is ChildState.STARTING:
             yield from self._kill(child, "its on_start took too long")
+        elif child.state is ChildState.RUNNING and spec.restart is Restart.TEMPORARY:
+            # It is never started again: what it was started with need not be kept alive.
+            child.spec = replace(spec, args=(), kwargs={})
 
     def _restart_after(self, child: Child, down: Down, ran: float) -> Operation:
         """A child that was running has ended by itself, after so many seconds."""
         spec = child.spec
-        present = self.children.get(spec.id) is child
-        if not present or child.epoch != down.epoch or child.state is not ChildState.STOPPED:
-            # An operation that came before has started or removed it already.
+        if self.children.get(spec.id) is not child or child.epoch != down.epoch or not child.is_fresh:
+            # An operation that came before has started, stopped or removed it already.
             return
+        child.is_fresh = False
         wanted = spec.restart is Restart.PERMANENT or (spec.restart is Restart.TRANSIENT and down.reason.is_abnormal)
+        if wanted and self._has_zombies(child):
+            self._report(ReportKind.CHILD_TERMINATED, child)
+            self._give_up(child)
+            return
         if wanted and spec.backoff is not None:
             if ran >= spec.backoff.reset_after:
                 child.failures = 0
@@ -388,8 +430,11 @@ class Supervisor(LightActor):
         self._report(ReportKind.CHILD_TERMINATED, child)
         if wanted:
             yield from self._restart(child)
-        elif spec.restart is Restart.TEMPORARY:
+            return
+        if spec.restart is Restart.TEMPORARY or self.template is not None:
             self.children.pop(spec.id, None)
+        if spec.significant:
+            self._significant_ended(child)
 
     def _retry(self, child: Child) -> Operation:
         """The time for a planned start has come."""
@@ -409,8 +454,9 @@ class Supervisor(LightActor):
                 continue
             if each.epoch:
                 each.restarts += 1
+                each.restart_times.append(time.monotonic())
             yield from self._start(each)
-            if each.state is ChildState.RUNNING or self._is_over():
+            if self._is_started(each):
                 continue
             if each.spec.backoff is not None:
                 self._plan_retry(each, ReportKind.START_ERROR)
@@ -423,7 +469,7 @@ class Supervisor(LightActor):
 
     def _restarted_with(self, child: Child) -> list[Child]:
         """The child, and those that are restarted with it, in the order of their start."""
-        if self.flags.strategy is Strategy.ONE_FOR_ONE:
+        if self.flags.strategy in {Strategy.ONE_FOR_ONE, Strategy.SIMPLE_ONE_FOR_ONE}:
             return [child]
         everyone = list(self.children.values())
         return everyone if self.flags.strategy is Strategy.ONE_FOR_ALL else everyone[everyone.index(child) :]
@@ -436,21 +482,27 @@ class Supervisor(LightActor):
         """End a child in order, or at once where it takes too long, and wait for its end."""
         self.timers.cancel(child.spec.id)
         child.next_retry = None
-        if child.ref is None:
+        if child.ref is None and not child.is_fresh:
             child.enter(ChildState.STOPPED)
             return
-        if child.spec.shutdown is Shutdown.BRUTAL_KILL:
+        brutal = child.spec.shutdown is Shutdown.BRUTAL_KILL
+        if child.ref is not None and brutal:
             yield from self._kill(child, "brutal_kill")
-            return
-        child.enter(ChildState.STOPPING)
-        actor = living(child.ref)
-        if actor is not None:
-            # Otherwise it has ended just now by itself, and its Down is on its way.
-            actor.request_shutdown()
-        yield from self._await(lambda: child.ref is None, _shutdown_seconds(child.spec))
-        if child.ref is not None:
-            yield from self._kill(child, "its on_stop took too long")
-        if child.last_exit is not None and child.last_exit.kind is not ExitKind.SHUTDOWN:
+        elif child.ref is not None:
+            child.enter(ChildState.STOPPING)
+            actor = living(child.ref)
+            if actor is not None:
+                # Otherwise it has ended just now by itself, and its Down is on its way.
+                actor.request_shutdown()
+            yield from self._await(lambda: child.ref is None, _shutdown_seconds(child.spec))
+            if child.ref is not None:
+                yield from self._kill(child, "its on_stop took too long")
+        # Otherwise it has ended by itself just before: told with the others, and done with.
+        child.is_fresh = False
+        expected = {ExitKind.KILLED if brutal else ExitKind.SHUTDOWN}
+        if child.spec.restart is not Restart.PERMANENT:
+            expected.add(ExitKind.NORMAL)
+        if child.last_exit is not None and child.last_exit.kind not in expected:
             self._report(ReportKind.SHUTDOWN_ERROR, child)
 
     def _kill(self, child: Child, why: str) -> Operation:
@@ -461,7 +513,7 @@ class Supervisor(LightActor):
 
     def _end_all(self, reason: ExitReason) -> Operation:
         children = list(self.children.values())
-        if self.flags.concurrent:
+        if self._concurrent:
             yield from self._side_by_side({child.spec.id: self._stop_child(child) for child in children})
         else:
             yield from self._stop_each(reversed(children))
@@ -469,10 +521,19 @@ class Supervisor(LightActor):
 
     # -- for the administration ----------------------------------------------------------------------------------
 
+    def add_child(self, spec: ChildSpec) -> Child:
+        """A further child, which does not run yet."""
+        child = self.children[spec.id] = Child(spec, period=self.flags.period)
+        return child
+
+    def _new_id(self) -> str:
+        """An id for a child of a simple_one_for_one supervisor."""
+        return "" if self.template is None else f"{self.template.id}-{next(self._numbers)}"
+
     def begin_child(self, child: Child) -> Operation:
         """Start a child that does not run."""
         yield from self._start(child)
-        if child.state is not ChildState.RUNNING and not self._is_over():
+        if not self._is_started(child):
             if child.spec.backoff is not None:
                 self._plan_retry(child, ReportKind.START_ERROR)
             else:
@@ -481,17 +542,17 @@ class Supervisor(LightActor):
     def end_child(self, child: Child) -> Operation:
         """End a child, and leave it so; a temporary one is forgotten."""
         yield from self._stop_child(child)
-        if child.spec.restart is Restart.TEMPORARY:
+        if child.spec.restart is Restart.TEMPORARY or self.template is not None:
             self.children.pop(child.spec.id, None)
 
     def retry_now(self, child: Child) -> Operation:
         """Start a child that waits for its back-off, with those that are restarted with it."""
         yield from self._retry(child)
 
-    def _serve(self, work: Callable[[Supervisor, Future[Any]], Operation], answer: Future[Any]) -> Operation:
-        yield from work(self, answer)
+    def _serve(self, request: Request, answer: Future[Any], child_id: str) -> Operation:
+        yield from request.work(self, answer, child_id)
         if not self.fenced:
-            # Otherwise it may have no answer yet, and gets it with all that are left.
+            # Otherwise it may not have been answered: it is, with all that are left.
             self._request_askers.discard(answer)
 
     # -- the rest ------------------------------------------------------------------------------------------------
@@ -510,6 +571,24 @@ class Supervisor(LightActor):
         self._refuse_requests()
         self._enter(ActorState.STOPPING)
         self._queue(self._end_all(reason), "")
+
+    def _significant_ended(self, child: Child) -> None:
+        """A significant child has ended for good: end by it, or by the last of them."""
+        others = any(each.spec.significant and each is not child and each.is_active for each in self.children.values())
+        if self.flags.auto_shutdown is AutoShutdown.ALL_SIGNIFICANT and others:
+            return
+        self._begin_end(SHUTDOWN)
+
+    def _has_zombies(self, child: Child) -> bool:
+        """Whether a child has left too many threads behind to be started once more."""
+        path = f"{self.path.rstrip('/')}/{child.spec.id}"
+        return self.system.zombies.count(path) > child.spec.max_zombies
+
+    def _is_started(self, child: Child) -> bool:
+        """Whether a start needs no more: it runs, does not want to, or nothing is to run any more."""
+        if child.ignored and (child.spec.restart is Restart.TEMPORARY or self.template is not None):
+            self.children.pop(child.spec.id, None)
+        return child.state is ChildState.RUNNING or child.ignored or self._is_over()
 
     def _is_over(self) -> bool:
         """Whether nothing is to be started any more."""

@@ -6,15 +6,22 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pykka import ActorDeadError, ActorRef
 
 from supervisors.dispatcher import Dispatcher
-from supervisors.events import Report
+from supervisors.events import Report, ReportKind
+from supervisors.watchdog import OnHung, Watchdog, Zombies
 from supervisors.wheel import TimerWheel
 
+if TYPE_CHECKING:
+    from supervisors.actor import Actor
+
 logger = logging.getLogger("supervisors")
+
+MAX_ZOMBIES: Final = 100
+"""Threads of hung actors, altogether. Each costs some 25 KB; a hundred of them is no accident any more."""
 
 
 class System:
@@ -25,11 +32,25 @@ class System:
     Args:
         on_report: called with every report, on the thread that reports; it must not block. Reports are logged on
             `logging.getLogger("supervisors")` where it is not given.
+        on_hung: called, instead of replacing it, with an actor that hangs, since how many seconds, and the stack of
+            its thread; on the timers' thread, and must not block.
+        max_zombies: how many threads of hung actors may be left behind altogether; with one more, `on_zombies` is
+            called. Only the end of the process frees them.
     """
 
-    def __init__(self, on_report: Callable[[Report], None] | None = None) -> None:
-        self.dispatcher = Dispatcher()
+    def __init__(
+        self,
+        on_report: Callable[[Report], None] | None = None,
+        *,
+        on_hung: OnHung | None = None,
+        max_zombies: int = MAX_ZOMBIES,
+    ) -> None:
         self.wheel = TimerWheel()
+        self.dispatcher = Dispatcher()
+        self.zombies = Zombies()
+        self.watchdog = Watchdog(self.wheel, on_hung if on_hung is not None else self._replace_hung)
+        self.on_zombies: Callable[[], None] | None = None
+        self._max_zombies = max_zombies
         self._on_report = on_report
         self._paths: dict[str, ActorRef[Any]] = {}
         self._epochs = itertools.count(1)
@@ -67,6 +88,11 @@ class System:
         with self._lock:
             self._dead_letters += 1
 
+    @property
+    def takes_reports(self) -> bool:
+        """Whether somebody receives the reports; otherwise they are logged."""
+        return self._on_report is not None
+
     def report(self, report: Report) -> None:
         """Pass a report on. What the receiver raises is logged: a report must not end the one who reports."""
         try:
@@ -77,6 +103,19 @@ class System:
         except Exception:
             # The receiver is the application's code, called from inside of actors and supervisors.
             logger.exception("The receiver of reports failed")
+
+    def _replace_hung(self, actor: Actor, seconds: float, stack: str) -> None:
+        """End an actor that hangs; its supervisor replaces it. What it was at, and where, is reported."""
+        at = actor.vitals.current or "a message"
+        # On a worker: whoever takes the report may be slow, and timers must not wait.
+        report = Report(ReportKind.HUNG, actor.path, detail=f"{at} for {seconds:.1f} s", stack=stack)
+        self.dispatcher.submit(lambda: self.report(report))
+        actor.kill(f"it was at {at} for {seconds:.1f} s, longer than it may be")
+
+    def check_zombies(self) -> None:
+        """Call `on_zombies` where too many threads of hung actors have been left behind."""
+        if self.zombies.count() > self._max_zombies and self.on_zombies is not None:
+            self.on_zombies()
 
     def stop(self) -> None:
         """End the workers and the timers. Actors are to be stopped before, from their root."""
