@@ -31,6 +31,8 @@ DEV = [
     "hypothesis>=6.100",
     "mypy>=1.13",
     "pytest>=8.2",
+    # Pykka's own tests use it.
+    "pytest-mock>=3.14",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.5",
     # The formatter's style may change with each minor version, and `make test` checks the format.

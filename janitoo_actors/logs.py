@@ -10,6 +10,8 @@ import contextlib
 import logging
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +32,7 @@ def configure(config: ServerConfig, log_format: LogFormat | None = None) -> None
         ConfigurationError: where the file's `[loggers]`, `[handlers]`, `[formatters]` cannot be used.
     """
     chosen = log_format if log_format is not None else config.system.log_format
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
+    _configure_structlog()
     if config.logging:
         # Where the handlers of original files write to; on a fresh machine nobody has made it. Where it cannot be made,
         # whoever wants to write there says so.
@@ -54,6 +45,68 @@ def configure(config: ServerConfig, log_format: LogFormat | None = None) -> None
         logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Pykka's own records of what supervisors report with more in it.
     logging.getLogger("pykka").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A record of the log, on its way from the process of a bus to the server's."""
+
+    logger: str
+    level: int
+    created: float
+    message: Any
+
+    def log(self) -> None:
+        """Log it here. Any thread; blocks for the handlers."""
+        logger = logging.getLogger(self.logger)
+        if not logger.isEnabledFor(self.level):
+            return
+        fields = {"name": self.logger, "levelno": self.level, "levelname": logging.getLevelName(self.level)}
+        record = logging.makeLogRecord({**fields, "created": self.created, "msg": self.message})
+        if isinstance(self.message, dict):
+            # What tells structlog's formatter that it is one of its events.
+            record.__dict__.update(_logger=None, _name=record.levelname.lower())
+        logger.handle(record)
+
+
+class _Sender(logging.Handler):
+    """Tells the parent what is logged, instead of writing it."""
+
+    def __init__(self, tell: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record, in words and numbers only."""
+        event: Any = record.msg
+        message = {key: _plain(item) for key, item in event.items()} if isinstance(event, dict) else self.format(record)
+        self._tell(Event(record.name, record.levelno, record.created, message))
+
+
+def configure_child(tell: Callable[[Any], None], level: int) -> None:
+    """Set logging up in the process of a bus: every record goes to the parent, which writes the files."""
+    _configure_structlog()
+    logging.basicConfig(level=level, handlers=[_Sender(tell)], force=True)
+    logging.getLogger("pykka").setLevel(logging.CRITICAL)
+
+
+def _plain(item: Any) -> Any:
+    return item if item is None or isinstance(item, bool | int | float | str) else repr(item)
+
+
+def _configure_structlog() -> None:
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
 
 
 def _configure_from_file(path: Path, log_format: LogFormat) -> None:

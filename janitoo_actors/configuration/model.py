@@ -137,14 +137,28 @@ class ComponentConfig:
     component_class: type[Component]
 
 
+class Isolation(StrEnum):
+    """Where the driver of a bus runs."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+
+
 @dataclass(frozen=True, slots=True)
 class BusConfig:
-    """One bus, all of it valid."""
+    """One bus, all of it valid.
+
+    Attributes:
+        isolation: on a thread of the server's process, or in a process of its own.
+        memory_max: bytes that such a process may use; None for no limit.
+    """
 
     section: str
     node: NodeConfig
     bus_class: type[Bus]
     components: tuple[ComponentConfig, ...]
+    isolation: Isolation = Isolation.THREAD
+    memory_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 from janitoo_actors.api.device import Bus, Component, Device
 from janitoo_actors.api.types import one_line
 from janitoo_actors.configuration.ini import IniFile
-from janitoo_actors.configuration.model import BusConfig, ComponentConfig, NodeConfig, Problem
-from janitoo_actors.configuration.options import SectionReader, duration
+from janitoo_actors.configuration.model import BusConfig, ComponentConfig, Isolation, NodeConfig, Problem
+from janitoo_actors.configuration.options import SectionReader, choice, duration, memory
 from janitoo_actors.configuration.registry import DriverError
 from janitoo_actors.configuration.unread import unread_options, values_of
 from janitoo_actors.protocol.codes import ValueType
@@ -18,7 +18,7 @@ from janitoo_actors.protocol.hadd import Hadd
 COMPONENT_PREFIX: Final = "components."
 NODE_KEYS: Final = ("hadd", "name", "location", "heartbeat", "config_timeout", "uuid")
 """What every node has. `uuid` is a random number that original servers note down; it is kept and not read."""
-BUS_KEYS: Final = ("auto_start", "oid")
+BUS_KEYS: Final = ("auto_start", "oid", "isolation", "memory_max")
 """What a bus has besides."""
 
 DEFAULT_LOCATION: Final = "Default location"
@@ -82,7 +82,13 @@ class BusReader:
         )
         self._check(self._section, bus_class, own, (*NODE_KEYS, *BUS_KEYS))
         components = tuple(self._components(hadd, location, heartbeat))
-        return None if self.problems else BusConfig(self._section, node, bus_class, components)
+        isolation = reader.read("isolation", Isolation.THREAD, choice(Isolation))
+        memory_max = reader.read("memory_max", None, memory)
+        if memory_max is not None and isolation is not Isolation.PROCESS:
+            reader.wrong("memory_max", "expected isolation = process beside it: a thread has no memory of its own")
+        if self.problems:
+            return None
+        return BusConfig(self._section, node, bus_class, components, isolation, memory_max)
 
     def _bus_class(self) -> type[Bus]:
         oid = self._reader.options.get("oid", self._section)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from configparser import RawConfigParser
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from janitoo_actors.api.types import one_line, seconds
 from janitoo_actors.configuration.ini import IniFile
@@ -18,6 +19,11 @@ from janitoo_actors.configuration.suggest import did_you_mean
 T = TypeVar("T")
 D = TypeVar("D")
 E = TypeVar("E", bound=StrEnum)
+
+
+_MEMORY: Final = re.compile(r"([0-9]{1,12}) ?([KMG]?)(?:I?B)?")
+_MULTIPLES: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_LEAST_MEMORY: Final = 48 << 20
 
 
 class SectionReader:
@@ -106,6 +112,20 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         return int(number)
 
     return convert
+
+
+def memory(text: str) -> int | None:
+    """A number of bytes, with K, M or G for their multiples; None where it is empty or says `None`."""
+    line = optional(text)
+    if line is None:
+        return None
+    match = _MEMORY.fullmatch(line.upper())
+    if match is None:
+        raise ValueError("expected a number of bytes of memory, as 64M")
+    number = int(match[1]) * _MULTIPLES[match[2]]
+    if number < _LEAST_MEMORY:
+        raise ValueError("expected 48M or more: Python and the runtime alone need some 30M")
+    return number
 
 
 def choice(kinds: type[E]) -> Callable[[str], E]:

@@ -7,8 +7,9 @@ place; so any thread may read without a lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from janitoo_actors.api.device import Device
 from janitoo_actors.configuration.model import BusConfig, NodeConfig
@@ -16,6 +17,8 @@ from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import Discovery, NodeState
 from janitoo_actors.runtime.values import NodeValue, Role, node_values
+
+_SETTLED: Final = frozenset({NodeState.ONLINE, NodeState.OFFLINE})
 
 
 class Node:
@@ -88,6 +91,20 @@ class Node:
         return (value for value in self.values.values() if value.genre is genre)
 
 
+@dataclass(frozen=True, slots=True)
+class BoardState:
+    """What changes of a board, for one in another process to show the same.
+
+    Attributes:
+        nodes: state and reason, by address.
+        data: those of each value, by address and uuid.
+    """
+
+    on_air: bool
+    nodes: Mapping[Hadd, tuple[NodeState, str]]
+    data: Mapping[tuple[Hadd, str], Sequence[Any]]
+
+
 class Board:
     """The nodes of one bus, the controller's first.
 
@@ -121,6 +138,32 @@ class Board:
             if values:
                 data[str(node.hadd)] = values
         return data
+
+    @property
+    def settled(self) -> bool:
+        """Whether every node has come to a state, and the network hears of it: it works, or is known not to."""
+        return self.on_air and all(node.state in _SETTLED for node in self.nodes.values())
+
+    def report(self) -> BoardState:
+        """What changes of it, as it is now."""
+        return BoardState(
+            self.on_air,
+            {hadd: (node.state, node.reason) for hadd, node in self.nodes.items()},
+            {
+                (node.hadd, value.uuid): tuple(value.data)
+                for node in self.nodes.values()
+                for value in node.values.values()
+            },
+        )
+
+    def take(self, state: BoardState) -> None:
+        """Show what another board shows."""
+        self.on_air = state.on_air
+        for hadd, (node_state, reason) in state.nodes.items():
+            self.nodes[hadd].state = node_state
+            self.nodes[hadd].reason = reason
+        for (hadd, uuid), data in state.data.items():
+            self.nodes[hadd].values[uuid].data = list(data)
 
     def taken(self, hadd: Hadd, node: Node) -> bool:
         """Whether an address is one of the other nodes', now or after the next start."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import structlog
 from pykka import ActorDeadError, ActorRef
@@ -13,7 +13,6 @@ from pykka import ActorDeadError, ActorRef
 from janitoo_actors.api.device import Bus, Component, Device
 from janitoo_actors.api.types import to_text
 from janitoo_actors.configuration.model import BusConfig
-from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, PermanentError, said
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import finite
@@ -27,6 +26,13 @@ CLOSE_TIMEOUT: Final = 2.0
 """Seconds that a driver has to close after a failure; then it is left behind, and the bus is restarted without it."""
 
 
+class Store(Protocol):
+    """Where options are kept: the file, or the way to it."""
+
+    def set(self, section: str, options: Mapping[str, str]) -> None:
+        """Keep options of a section, for good when it returns. Blocks. Raises what says why not."""
+
+
 class BusActor(PinnedActor):
     """The actor that owns the driver's bus and its components, and calls them, one call at a time.
 
@@ -34,7 +40,7 @@ class BusActor(PinnedActor):
     exception that is no failure of a read or a write ends the bus, which its supervisor restarts.
     """
 
-    def __init__(self, config: BusConfig, board: Board, store: ConfigStore) -> None:
+    def __init__(self, config: BusConfig, board: Board, store: Store) -> None:
         super().__init__()
         self._config = config
         self._board = board

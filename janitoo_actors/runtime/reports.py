@@ -10,7 +10,7 @@ import structlog
 
 from janitoo_actors.errors import JanitooError
 from janitoo_actors.runtime.repeats import Repeats
-from supervisors import ExitKind, ExitReason, Report, ReportKind
+from supervisors import ExitKind, ExitReason, ProcessLostError, Report, ReportKind
 
 
 class ReportLog:
@@ -36,6 +36,8 @@ class ReportLog:
                     self._repeats.failed(
                         _end_of(report.path), "supervisor_gives_up", str(report.reason), level=logging.ERROR, **about
                     )
+                case ReportKind.HUNG:
+                    self._log.error("hung", path=path, at=report.detail, traceback=report.stack)
                 case ReportKind.ASK_FAILED | ReportKind.UNHANDLED_MESSAGE:
                     why = {} if report.reason is None else {"error": str(report.reason)}
                     more = {**why, **_traceback(report.reason)}
@@ -59,6 +61,6 @@ def _end_of(supervisor: str) -> str:
 
 def _traceback(reason: ExitReason | None) -> dict[str, str]:
     """Where a bug is, of ours or of a driver; nothing for what goes wrong in the world or in the configuration."""
-    if reason is None or not reason.traceback or isinstance(reason.error, JanitooError | OSError):
+    if reason is None or not reason.traceback or isinstance(reason.error, JanitooError | OSError | ProcessLostError):
         return {}
     return {"traceback": reason.traceback}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from janitoo_actors.configuration.model import ServerConfig
 from janitoo_actors.configuration.store import ConfigStore
-from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.tree import root_children
@@ -32,6 +31,7 @@ class Server:
         self._system = System(ReportLog())
         store = ConfigStore(config.path)
         children = root_children(config, list(self.boards), store)
+        self._system.on_zombies = self._too_many_zombies
         self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
 
     @property
@@ -50,11 +50,11 @@ class Server:
 
     def settled(self) -> bool:
         """Whether every node has come to a state, and the network hears of it: it works, or is known not to."""
-        return all(board.on_air for board in self.boards) and all(
-            node.state in {NodeState.ONLINE, NodeState.OFFLINE}
-            for board in self.boards
-            for node in board.nodes.values()
-        )
+        return all(board.settled for board in self.boards)
+
+    def _too_many_zombies(self) -> None:
+        """Only a new process frees threads that hang: whoever started this one is to start it again."""
+        self._root.kill("too many threads hang in drivers: only a new process frees them")
 
     def wait_ended(self, timeout: float | None = None) -> bool:
         """Wait until the tree has ended by itself; whether it has in time. Blocks."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from janitoo_actors.configuration.model import BrokerKind, BusConfig, ServerConfig, SystemConfig
+from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.runtime.board import Board
-from janitoo_actors.runtime.bus import BusActor
+from janitoo_actors.runtime.bus import BusActor, Store
 from janitoo_actors.runtime.link import Link
 from janitoo_actors.runtime.node import NodeActor
 from janitoo_actors.runtime.poller import Places, Poller
 from janitoo_actors.runtime.values import Role
-from supervisors import Backoff, ChildSpec, Strategy, Supervisor, SupervisorFlags
+from supervisors import Backoff, ChildSpec, ProcessActor, Strategy, Supervisor, SupervisorFlags
 
 BUS_SHUTDOWN: Final = 2.0
 """Seconds that a driver has to close; then it is left behind. The whole server has 5 s to stop."""
+OPEN_TIMEOUT: Final = 30.0
+"""Seconds that a driver has at least to open its device."""
+PROCESS_SHUTDOWN: Final = 4.0
+"""Seconds that the process of a bus has to stop all of it."""
 LINK_SHUTDOWN: Final = 1.5
 """Seconds that a link has for its last words."""
 
@@ -34,17 +38,31 @@ def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore)
 
         backoff = Backoff(minimum=0.5, maximum=system.max_backoff)
         children.append(ChildSpec("broker", Broker, (system.broker,), backoff=backoff, shutdown=2.0))
-    buses = [_bus_supervisor(bus, board, system, store) for bus, board in zip(config.buses, boards, strict=True)]
+    buses = [_bus(bus, board, system, store) for bus, board in zip(config.buses, boards, strict=True)]
     # Side by side: a bus that takes its time to open or close keeps no other from it.
     children.append(ChildSpec("buses", Supervisor, (SupervisorFlags(concurrent=True), buses)))
     return children
 
 
-def _bus_supervisor(config: BusConfig, board: Board, system: SystemConfig, store: ConfigStore) -> ChildSpec:
+def bus_flags() -> SupervisorFlags:
+    """How the supervisor of a bus works."""
+    return SupervisorFlags(Strategy.REST_FOR_ONE, intensity=5, period=60.0)
+
+
+def bus_children(config: BusConfig, board: Board, system: SystemConfig, store: Store) -> list[ChildSpec]:
+    """The children of a bus's supervisor, in the order of their start."""
     places = Places.of(f"/buses/{config.section}")
-    backoff = Backoff(minimum=1.0, maximum=system.max_backoff)
+    backoff = _backoff(system)
     link = ChildSpec("link", Link, (system.broker, board), shutdown=LINK_SHUTDOWN)
-    bus = ChildSpec("bus", BusActor, (config, board, store), backoff=backoff, shutdown=BUS_SHUTDOWN)
+    bus = ChildSpec(
+        "bus",
+        BusActor,
+        (config, board, store),
+        backoff=backoff,
+        shutdown=BUS_SHUTDOWN,
+        start_timeout=max(system.read_timeout, OPEN_TIMEOUT),
+        hang_limit=system.read_timeout,
+    )
     nodes = [
         ChildSpec(
             str(node.hadd),
@@ -77,11 +95,26 @@ def _bus_supervisor(config: BusConfig, board: Board, system: SystemConfig, store
     ]
     # A back-off of its own for each that may fail for outside reasons: none of them uses this intensity up.
     one_by_one = SupervisorFlags()
-    children = [
+    return [
         link,
         bus,
         ChildSpec("nodes", Supervisor, (one_by_one, nodes)),
         ChildSpec("pollers", Supervisor, (one_by_one, pollers)),
     ]
-    flags = SupervisorFlags(Strategy.REST_FOR_ONE, intensity=5, period=60.0)
-    return ChildSpec(config.section, Supervisor, (flags, children), backoff=backoff)
+
+
+def _bus(config: BusConfig, board: Board, system: SystemConfig, store: ConfigStore) -> ChildSpec:
+    backoff = _backoff(system)
+    if config.isolation is Isolation.PROCESS:
+        # Here and not above: it needs the tree.
+        from janitoo_actors.runtime.process_bus import ProcessBus
+
+        work = ProcessBus(config, board, system, store).work()
+        return ChildSpec(config.section, ProcessActor, (work,), backoff=backoff, shutdown=PROCESS_SHUTDOWN)
+    children = bus_children(config, board, system, store)
+    return ChildSpec(config.section, Supervisor, (bus_flags(), children), backoff=backoff)
+
+
+def _backoff(system: SystemConfig) -> Backoff:
+    """Once at once: most of what makes a bus fail is over when it starts again."""
+    return Backoff(minimum=min(1.0, system.max_backoff), maximum=system.max_backoff, immediate=1)
