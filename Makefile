@@ -25,7 +25,7 @@ DEV := $(VENV)/.installed-dev
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: $(DEV) ## Make the virtual environment, with the development tools
@@ -36,9 +36,17 @@ run: $(if $(MOSQUITTO),$(BASE),$(BROKER)) ## Run the runtime with CONF (conf/hos
 	@exec $(BIN)/janitoo run $(CONF)
 
 .PHONY: test
-test: system-tools check ## Check everything, then run the tests
+test: system-tools check test-pykka ## Check everything, then run the tests
 	# Side by side, a test on each core: most of them wait for brokers and deadlines.
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m 'not chaos'
+
+.PHONY: chaos
+chaos: system-tools $(DEV) ## Hit 50 buses for a minute: the others must not notice
+	$(BIN)/python -m pytest -m chaos
+
+.PHONY: test-pykka
+test-pykka: $(DEV) ## Run Pykka's own tests with our actors
+	$(BIN)/python tests/pykka_suite/run.py
 
 .PHONY: check
 check: lint types ## Run lint and types

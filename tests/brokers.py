@@ -18,8 +18,8 @@ HOST = "127.0.0.1"
 # Debian installs mosquitto in /usr/sbin, which is not in an ordinary user's PATH.
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 
-START_TIMEOUT = 10.0
-STOP_TIMEOUT = 10.0
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 30.0
 
 # Everything that a strict client checks (Python 3.13 and later are strict by default), written out
 # so that the machine's own openssl.cnf plays no part.

@@ -6,14 +6,18 @@ option `fault_0` of its section says.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from brokers import Mosquitto
+from child_work import hold_the_interpreter
 from janitoo_actors.api import Bus, BusLostError, Component, Genre, Instance, Instances, Setting, TemporaryError, Value
 from janitoo_actors.configuration.registry import Registry
 from waiting import wait_for
@@ -203,6 +207,38 @@ class Switch(_Scripted, Component):
         self.script.write(instance, data)
 
 
+class Settable(_Scripted, Component):
+    """A component with a setting that it takes over as its script says."""
+
+    oid = "faulty.settable"
+    mode = Setting[str]("config_string", default="slow", help="The mode")
+
+    @mode.writer
+    def write_mode(self, instance: Instance, data: str) -> None:
+        """Write as the script says."""
+        self.script.write(instance, data)
+
+
+class Station(_Scripted, Component):
+    """A component with five polled values."""
+
+    oid = "faulty.station"
+    north = Value("sensor_temperature", genre=Genre.BASIC, help="The temperature", poll_delay=300)
+    east = Value("sensor_temperature", genre=Genre.BASIC, help="The temperature", poll_delay=300)
+    south = Value("sensor_temperature", genre=Genre.BASIC, help="The temperature", poll_delay=300)
+    west = Value("sensor_temperature", genre=Genre.BASIC, help="The temperature", poll_delay=300)
+    centre = Value("sensor_temperature", genre=Genre.BASIC, help="The temperature", poll_delay=300)
+
+    @north.reader
+    @east.reader
+    @south.reader
+    @west.reader
+    @centre.reader
+    def read_any(self, instance: Instance) -> Any:
+        """Read as the script says."""
+        return self._read(instance)
+
+
 class WrongReader(Component):
     """A component whose reader takes no instance."""
 
@@ -262,6 +298,68 @@ _FAULTS: Mapping[str, Callable[[], Any]] = {
 }
 
 
+def _segfault() -> NoReturn:
+    ctypes.string_at(0)
+    raise AssertionError("alive")
+
+
+def _burn() -> NoReturn:
+    while True:
+        pass
+
+
+def _leak() -> NoReturn:
+    taken = []
+    while True:
+        taken.append(b"x" * (1 << 20))
+        threading.Event().wait(0.005)
+
+
+class Remote(Component):
+    """A component in a process of its own, whose reads do what a file says that a test writes."""
+
+    oid = "faulty.remote"
+    order = Setting[str]("config_string", default="", help="The file")
+    mode = Setting[str]("config_string", default="slow", help="The mode")
+    state = Value("action_string", help="The state", poll_delay=0)
+    temperature = Value("sensor_temperature", genre=Genre.BASIC, help="The temperature", poll_delay=300)
+
+    def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
+        super().__init__(uuid, options)
+        self._state = "off"
+
+    @temperature.reader
+    def read_temperature(self, instance: Instance) -> Any:
+        """Read, or do it; an order is taken once."""
+        path = Path(self.order)
+        try:
+            order = path.read_text(encoding="ascii")
+        except OSError:
+            return 20.0 + instance.index
+        path.unlink()
+        return _ORDERS[order]()
+
+    @state.reader
+    def read_state(self, _instance: Instance) -> str:
+        """The last one written."""
+        return self._state
+
+    @state.writer
+    def write_state(self, _instance: Instance, data: str) -> None:
+        """Keep it."""
+        self._state = data
+
+
+_ORDERS: Mapping[str, Callable[[], Any]] = {
+    **_FAULTS,
+    "segfault": _segfault,
+    "burn": _burn,
+    "leak": _leak,
+    "stuck": hold_the_interpreter,
+    "pid": os.getpid,
+}
+
+
 class ByOption(Component):
     """A component that does what options say: for a process of its own, whose scripts a test cannot change."""
 
@@ -288,7 +386,8 @@ class ByOption(Component):
 
 def registry() -> Registry:
     """All of these drivers."""
-    components: tuple[type[Component], ...] = (Sensor, Pair, Switch, WrongReader, BrokenInit, ByOption)
+    scripted: tuple[type[Component], ...] = (Sensor, Pair, Switch, Settable, Station)
+    components: tuple[type[Component], ...] = (*scripted, WrongReader, BrokenInit, ByOption, Remote)
     return Registry({"faulty": FaultyBus}, {each.oid: each for each in components})
 
 
@@ -307,18 +406,27 @@ class Configuration:
         self._lines = ["[system]", *_lines(options)]
         self._buses = 0
 
-    def bus(self, section: str, components: Sequence[str] = ("sensor",), **options: Any) -> Configuration:
+    def bus(
+        self,
+        section: str,
+        components: Sequence[str] = ("sensor",),
+        *,
+        own: Mapping[str, Any] = MappingProxyType({}),
+        **options: Any,
+    ) -> Configuration:
         """Add a bus.
 
         Args:
             components: oids without `faulty.`, as `sensor`, or with another key, as `other=sensor`; each is the node
                 `<section>__<key>`, at addresses from 0001 on.
+            own: options of the section of the bus.
             options: of the section of each component.
         """
         self._buses += 1
         controller = 700 + self._buses
         self._lines += ["", f"[{section}]", "oid = faulty", "auto_start = True", f"hadd = {controller:04d}/0000"]
         oids = {name.partition("=")[0]: name.rpartition("=")[2] for name in components}
+        self._lines += _lines(own)
         self._lines += ["heartbeat = 300", *(f"components.{key} = faulty.{oid}" for key, oid in oids.items())]
         for number, key in enumerate(oids, start=1):
             self._lines += ["", f"[{section}__{key}]", f"hadd = {controller:04d}/{number:04d}", "heartbeat = 300"]

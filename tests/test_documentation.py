@@ -160,6 +160,8 @@ def test_every_key_of_a_bus_is_explained_with_its_default(tmp_path: Path) -> Non
     assert table["location"] == f"`{node.location}`"
     assert table["heartbeat"] == f"`{node.heartbeat}`"
     assert table["config_timeout"] == f"`{node.config_timeout}`"
+    assert table["isolation"] == f"`{minimal_bus(tmp_path).isolation.value}`"
+    assert table["memory_max"] == ("none" if minimal_bus(tmp_path).memory_max is None else "")
 
 
 def test_every_key_of_a_component_is_explained_with_its_default(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_tree(play: Play) -> None:
     assert top is not None
     assert [info.path for info in top.walk()] == ["/", "/b", "/b/x", "/a"]
     assert [info.actor for info in top.walk()] == ["Supervisor", "Supervisor", "PinnedPlayer", "LightPlayer"]
-    assert [info.pinned for info in top.walk()] == [False, False, True, False]
+    assert [info.isolation == "thread" for info in top.walk()] == [False, False, True, False]
     assert {info.state for info in top.walk()} == {"running"}
     assert all(info.epoch == play.epoch(info.path) for info in top.walk())
     assert all(info.age >= 0 and info.restarts == 0 and info.last_exit is None for info in top.walk())
@@ -84,7 +84,7 @@ def test_a_child_that_has_ended(play: Play) -> None:
     play.settled(root, a=ChildState.STOPPED, w=ChildState.RESTARTING)
     for path, reason in zip(("/a", "/w"), reasons, strict=True):
         info = infos(root)[path]
-        assert (info.actor, info.pinned, info.epoch, info.last_exit) == ("LightPlayer", False, 0, reason)
+        assert (info.actor, info.isolation == "thread", info.epoch, info.last_exit) == ("LightPlayer", False, 0, reason)
         assert (info.retry_in is None) == (path == "/a")
 
 

@@ -277,6 +277,8 @@ class Fuzzed:
             if value.is_driver and value.declared is not None and value.declared.is_polled
         ]
         timers = sum(node.heartbeat > 0 for node in nodes) + sum(value.poll_delay > 0 for value in polled)
+        # The watchdog's, one for each bus.
+        timers += len(self._server.server.boards)
         wheel = self._server.server.system.wheel
         # A poll that is under way has a second timer.
         wait_for(lambda: len(wheel) == timers, TIMEOUT, lambda: f"{len(wheel)} timers, expected {timers}")

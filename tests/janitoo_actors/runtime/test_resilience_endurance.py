@@ -66,8 +66,8 @@ def test_two_thousand_failed_reads_leave_no_timer(broker: Mosquitto, tmp_path: P
         for script in all_of_them:
             script.read = gives(20.0)
         wait_for(lambda: set(server.states().values()) == {"ONLINE"}, PATIENCE, lambda: str(server.states()))
-        # One for the heartbeats of each node, the bus's own among them, and one for each poll.
-        wait_for(lambda: timers(server) == 21 + 20, PATIENCE, lambda: f"{timers(server)} timers")
+        # One for the heartbeats of each node, the bus's own among them, one for each poll, and the watchdog's.
+        wait_for(lambda: timers(server) == 21 + 20 + 1, PATIENCE, lambda: f"{timers(server)} timers")
 
 
 def test_two_thousand_failed_requests_leave_no_timer(

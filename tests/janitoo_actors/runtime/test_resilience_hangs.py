@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from brokers import Mosquitto
 from faulty_drivers import TIMEOUT, Configuration, Scripts, gives, registry
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.messages import NodeState
 from mqtt_probe import Message
-from resilience import SENSOR, wait_value
+from resilience import SENSOR, events, wait_value
 from running_server import Requester, RunningServer, running, wait_heartbeats
 from waiting import wait_for
 
@@ -21,78 +23,90 @@ def mailbox(server: RunningServer, path: str) -> int:
     return next(info.mailbox for info in server.infos() if info.path == path)
 
 
+def flat(air: Requester, uuid: str = "temperature", hadd: str = SENSOR) -> list[object]:
+    """The data of a flat basic value, as they have been published so far."""
+    topic = f"/values/basic/{hadd}/{uuid}"
+    return [message.value["data"] for message in air.probe.messages if message.topic == topic]
+
+
 def test_a_read_that_hangs(broker: Mosquitto, air: Requester, tmp_path: Path, scripts: Scripts) -> None:
-    configuration = Configuration(tmp_path, broker, read_timeout=0.2)
+    configuration = Configuration(tmp_path, broker, read_timeout=1.0)
     configuration.bus("one", ["sensor", "other=sensor"], temperature_poll_0=0.05)
     configuration.bus("two", temperature_poll_0=0.05)
-    with running(configuration.write(), registry()) as server:
+    with running(configuration.write(), registry()) as server, capture_logs() as log:
         hang = scripts.hang(then=lambda: 33.0)
+        script = scripts["one__sensor"]
         since = len(air.probe.messages)
-        scripts["one__sensor"].read = hang
+        script.read = hang
         hang.wait_reached()
-        wait_value(air, None, since=since)
-        # The whole bus waits for it: the other component has no readings either.
-        wait_value(air, None, hadd="0701/0002", since=since)
-        wait_heartbeats(air.probe, [SENSOR, "0701/0002"], NodeState.OFFLINE, since=since)
+        script.read = gives(34.0)
 
-        # The other bus goes on.
-        scripts["two__sensor"].wait_reads(10)
-        assert air.read(OTHER_BUS, "temperature", Genre.BASIC, 49)["data"] == 20.0
-        assert server.states()[OTHER_BUS] == "ONLINE"
-
-        # Who asks the bus that hangs is answered: what needs no driver at once, the rest when the time is over.
+        # What needs no driver is answered meanwhile; what has waited for it is told that it was in vain.
         assert air.discover("nodes")
         assert air.read(SENSOR, "location", Genre.CONFIG)["data"] == "Default location"
-        for answer in (
-            air.read(SENSOR, "temperature", Genre.BASIC, 49),
-            air.read("0701/0002", "temperature", Genre.BASIC, 49),
-            air.write(SENSOR, "location", "Attic", Genre.CONFIG),
-        ):
-            assert answer["error"] == "the bus has not answered within 0.2 s"
-        assert air.read(SENSOR, "location", Genre.CONFIG)["data"] == "Default location"
+        answer = air.write(SENSOR, "location", "Attic", Genre.CONFIG)
+        # The node's own deadline and the watchdog's are the same: whichever comes first answers.
+        assert answer["error"] in {"the bus is stopping or being restarted", "the bus has not answered within 1 s"}
 
-        # However often their polls were due: one read of the other poller waits, and the three requests.
-        scripts["two__sensor"].wait_reads(10)
-        assert mailbox(server, "/buses/one/bus") == 4
-        assert hang.calls == 1
-
-        # The late reading counts, and what was written late is in force.
-        since = len(air.probe.messages)
-        scripts["one__sensor"].read = gives(34.0)
-        hang.release()
-        wait_value(air, 33.0, since=since)
-        wait_heartbeats(air.probe, [SENSOR, "0701/0002"], NodeState.ONLINE, since=since)
+        # The network is told, and a new bus takes over, at once and without the one that hangs.
+        wait_heartbeats(air.probe, [SENSOR, "0701/0002"], NodeState.OFFLINE, since=since)
         wait_value(air, 34.0, since=since)
-        wait_for(
-            lambda: air.read(SENSOR, "location", Genre.CONFIG)["data"] == "Attic", TIMEOUT, "the write has been done"
-        )
-        assert "location = Attic" in server.text
-        assert scripts["one"].opened == 1
+        wait_heartbeats(air.probe, [SENSOR, "0701/0002"], NodeState.ONLINE, since=since)
+        assert (scripts["one"].opened, scripts["one"].closed) == (2, 0)
+        assert server.server.system.zombies.count("/buses/one/bus") == 1
+        (hung,) = events(log, "hung")
+        assert (hung["path"], hung["at"][:8]) == ("/buses/one/bus", "Read for")
+        assert "faulty_drivers.py" in hung["traceback"]
+
+        # The other bus goes on, as if there were nothing.
+        scripts["two__sensor"].wait_reads(10)
+        assert scripts["two"].opened == 1
+        assert None not in flat(air, hadd=OTHER_BUS)
+        assert server.states()[OTHER_BUS] == "ONLINE"
+
+        # The late reading reaches nobody, and its thread is free again.
+        since = len(air.probe.messages)
+        hang.release()
+        wait_for(lambda: server.server.system.zombies.count() == 0, TIMEOUT, "the thread has come back")
+        script.wait_reads(10)
+        air.settle("0701/0000")
+        assert 33.0 not in flat(air)
+        assert hang.calls == 1
+        assert (scripts["one"].opened, scripts["one"].closed) == (2, 0)
+        assert air.read(SENSOR, "location", Genre.CONFIG)["data"] == "Default location"
+        assert "Attic" not in server.text
 
 
-def test_a_reading_that_comes_late_each_time_is_taken_each_time(
+def test_a_write_that_hangs_reaches_the_file_no_more(
     broker: Mosquitto, air: Requester, tmp_path: Path, scripts: Scripts
 ) -> None:
-    path = Configuration(tmp_path, broker, read_timeout=0.05, max_backoff=0.05)
-    script = scripts["one__sensor"]
-    with running(path.bus("one", temperature_poll_0=0.05).write(), registry()) as server:
-        since = len(air.probe.messages)
-        hang = scripts.hang(then=lambda: 1.0)
-        script.read = hang
-        for temperature in (1.0, 2.0, 3.0):
-            wait_value(air, None, since=since)
-            wait_heartbeats(air.probe, [SENSOR], NodeState.OFFLINE, since=since)
-            following = scripts.hang(then=lambda data=temperature + 1: data)  # type: ignore[misc]
-            script.read = following
-            since = len(air.probe.messages)
-            hang.release()
-            wait_value(air, temperature, since=since)
-            wait_heartbeats(air.probe, [SENSOR], NodeState.ONLINE, since=since)
-            assert hang.calls == 1
-            hang = following
-        script.read = gives(20.0)
+    path = Configuration(tmp_path, broker, read_timeout=0.5).bus("one", ["settable"]).write()
+    with running(path, registry()) as server:
+        before = server.text
+        hang = scripts.hang()
+        scripts["one__settable"].write = hang
+        assert "error" in air.write(SENSOR, "mode", "fast", Genre.CONFIG)
+        hang.wait_reached()
+        wait_for(lambda: scripts["one"].opened == 2, TIMEOUT, "the bus is replaced")
         hang.release()
+        wait_for(lambda: server.server.system.zombies.count() == 0, TIMEOUT, "the thread has come back")
         server.wait_online()
+        assert air.read(SENSOR, "mode", Genre.CONFIG)["data"] == "slow"
+        assert server.text == before
+
+
+def test_a_bus_that_hangs_for_ever_is_replaced_until_there_are_too_many_threads(
+    broker: Mosquitto, tmp_path: Path, scripts: Scripts
+) -> None:
+    path = Configuration(tmp_path, broker, read_timeout=0.1, max_backoff=0.05).bus("one").write()
+    with running(path, registry()) as server:
+        scripts["one__sensor"].read = scripts.hang()
+        with server.probe() as probe:
+            Requester(probe).read(SENSOR, "temperature", Genre.BASIC, 49)
+        # Whoever started this process is to start another one: nothing else ends the threads.
+        assert server.server.wait_ended(60)
+        assert "only a new process frees them" in str(server.server.reason)
+        assert server.server.system.zombies.count() > 100
 
 
 def test_requests_to_a_bus_that_hangs_do_not_pile_up(

@@ -38,7 +38,7 @@ def test_a_server_stops_in_time_though_its_driver_hangs(
     fault: str, broker: Mosquitto, air: Requester, tmp_path: Path
 ) -> None:
     configuration = Configuration(tmp_path, broker, read_timeout=0.2)
-    configuration.bus("one", ["by_option"], **{fault: "hang"}).bus("two", ["by_option"])
+    configuration.bus("one", ["by_option"], own={}, **{fault: "hang"}).bus("two", ["by_option"])
     with start(configuration.write()) as server:
         wait_heartbeats(air.probe, ["0702/0000", "0702/0001"], NodeState.ONLINE)
         if fault == "fault_0":
