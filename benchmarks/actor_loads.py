@@ -1,32 +1,25 @@
-"""Loads for actors, each in a process of its own: python -m benchmarks.actor_loads NAME ARGUMENTS-AS-JSON.
-
-What it finds is printed as JSON: names and numbers.
-"""
+"""Loads for actors, each in a process of its own: see `benchmarks.loads`."""
 
 from __future__ import annotations
 
 import gc
-import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pykka
-from pykka import ActorRef, ActorRegistry
+from pykka import ActorRef
 
 from benchmarks.air import Air, paho_client
 from benchmarks.figures import percentile
+from benchmarks.loads import Found, run
 from benchmarks.vitals import vitals
 from janitoo_actors.configuration.model import BrokerConfig
 from janitoo_actors.runtime.messages import Publish
 from janitoo_actors.runtime.mqtt import Connected, Event, MqttConnection
-from supervisors import LightActor, PinnedActor, System
+from supervisors import ChildSpec, LightActor, PinnedActor, Root, SupervisorFlags, System
 from supervisors.actor import birth
-
-Found = dict[str, float]
 
 _TIMEOUT: Final = 120.0
 _LAST: Final = "/bench/last"
@@ -109,6 +102,29 @@ def start(kind: str, count: int) -> Found:
     began = time.perf_counter()
     _stop(refs)
     ended.wait()
+    stopped = time.perf_counter() - began
+    return {"start": started / count * 1e6, "memory": memory / count, "stop": stopped / count * 1e6}
+
+
+def supervised(count: int) -> Found:
+    """Start light actors as the children of a supervisor, and end them with it: microseconds and bytes for each."""
+    system = System()
+    warm = Root(system, SupervisorFlags(), [ChildSpec("one", _Light, (_nothing, _nothing))], path="/warm")
+    warm.wait_ready(_TIMEOUT)
+    gc.collect()
+    before = vitals().rss
+    began = time.perf_counter()
+    specs = [ChildSpec(str(number), _Light, (_nothing, _nothing)) for number in range(count)]
+    root = Root(system, SupervisorFlags(), specs)
+    if not root.wait_ready(_TIMEOUT):
+        raise TimeoutError(f"not started within {_TIMEOUT:g} s")
+    started = time.perf_counter() - began
+    gc.collect()
+    memory = vitals().rss - before
+    began = time.perf_counter()
+    root.request_shutdown()
+    if not root.wait_ended(_TIMEOUT):
+        raise TimeoutError(f"not ended within {_TIMEOUT:g} s")
     stopped = time.perf_counter() - began
     return {"start": started / count * 1e6, "memory": memory / count, "stop": stopped / count * 1e6}
 
@@ -224,14 +240,16 @@ def _rate(air: Air, work: Callable[[], None], messages: int) -> float:
 
 
 class _Poller(LightActor):
-    """Notes how late each of its ticks is."""
+    """Notes how late each of its ticks is, and by how much it is not a period after the last one."""
 
-    def __init__(self, period: float, first: float, late: list[float]) -> None:
+    def __init__(self, period: float, first: float, late: list[float], jitter: list[float]) -> None:
         super().__init__()
         self._period = period
         self._first = first
         self._late = late
+        self._jitter = jitter
         self._due = 0.0
+        self._last = 0.0
 
     def on_start(self) -> None:
         self._due = time.monotonic() + self._first
@@ -240,27 +258,35 @@ class _Poller(LightActor):
     def on_receive(self, message: Any) -> Any:  # noqa: ARG002 - there is only one
         now = time.monotonic()
         self._late.append(now - self._due)
+        self._jitter.append(abs(now - self._last - self._period))
+        self._last = now
         missed = max(0, int((now - self._due) / self._period))
         self._due += (missed + 1) * self._period
 
 
 def pollers(count: int, period: float, seconds: float) -> Found:
-    """Periodic timers of light actors, their phases spread: the share that came, how late, and at what cost."""
+    """Periodic timers of light actors, their phases spread: the share that came, how late, how unevenly,
+    and at what cost."""
     late: list[float] = []
+    jitter: list[float] = []
     system = System()
     for number in range(count):
         with birth(system, f"/pollers/{number}", None):
-            _Poller.start(period, 2 * period + number / count * period, late)
-    time.sleep(3 * period)
+            _Poller.start(period, 2 * period + number / count * period, late, jitter)
+    # Each has had its first tick then, which comes after no other.
+    time.sleep(5 * period)
     late.clear()
+    jitter.clear()
     before = vitals()
     time.sleep(seconds)
     after = vitals()
-    ticks = list(late)
+    ticks, intervals = list(late), list(jitter)
     return {
         "delivered": len(ticks) / (count * seconds / period),
         "late_p50": percentile(ticks, 0.5) * 1000,
         "late_p99": percentile(ticks, 0.99) * 1000,
+        "jitter_p50": percentile(intervals, 0.5) * 1000,
+        "jitter_p99": percentile(intervals, 0.99) * 1000,
         "cpu": (after.cpu - before.cpu) / seconds * 100,
         "wakeups": (after.wakeups - before.wakeups) / seconds,
     }
@@ -277,6 +303,7 @@ def _nothing() -> None:
 
 _LOADS: Final[Mapping[str, Callable[..., Found]]] = {
     "start": start,
+    "supervised": supervised,
     "tell": tell,
     "ask": ask,
     "publish": publish,
@@ -284,15 +311,5 @@ _LOADS: Final[Mapping[str, Callable[..., Found]]] = {
 }
 
 
-def in_a_process(load: str, *arguments: Any) -> Found:
-    """Run a load in a fresh process: nothing of another one is in its memory."""
-    assert load in _LOADS
-    command = [sys.executable, "-m", "benchmarks.actor_loads", load, json.dumps(arguments)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: Found = json.loads(output)
-    return found
-
-
 if __name__ == "__main__":
-    print(json.dumps(_LOADS[sys.argv[1]](*json.loads(sys.argv[2]))))
-    ActorRegistry.stop_all(block=False)
+    run(_LOADS)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from typing import Any, Final
 
-from benchmarks.actor_loads import Found, in_a_process
 from benchmarks.broker import Broker
 from benchmarks.context import Context
 from benchmarks.figures import Figure
+from benchmarks.loads import Found, in_a_process, medians
+from benchmarks.vitals import MB
 
+_LOADS: Final = "benchmarks.actor_loads"
 _KB: Final = 1024
 _ACTORS: Final = 10_000
 _THREADING: Final = 1_000
@@ -21,6 +22,7 @@ def actors(context: Context) -> Iterator[Figure]:
     """Starts, memory, tell, ask, publish, and the timers of 10,000 pollers."""
     runs = context.pick(5, 1)
     yield from _starts(runs)
+    yield from _supervised(runs)
     yield from _tells(context, runs)
     yield from _asks(context, runs)
     yield from _publishes(context, runs)
@@ -38,6 +40,19 @@ def _starts(runs: int) -> Iterator[Figure]:
     yield Figure("memory, of a ThreadingActor's", light["memory"] / threading["memory"], "x")
     note = f"ThreadingActor {threading['stop']:.0f} µs with {_THREADING:,}"
     yield Figure("stop of a light actor", light["stop"], "µs", note=note)
+
+
+def _supervised(runs: int) -> Iterator[Figure]:
+    """All of them: what 1,000 and 10,000 need."""
+    for count, goal in ((1_000, None), (_ACTORS, 30.0)):
+        bare = _medians(runs, "start", "light", count)
+        below = _medians(runs, "supervised", count)
+        note = f"under one supervisor {below['start'] * count / 1e6:.2f} s"
+        yield Figure(f"{count:,} light actors: start", bare["start"] * count / 1e6, "s", note=note)
+        yield Figure(f"{count:,} light actors: memory", bare["memory"] * count / MB, "MB", goal=goal)
+        note = "their specifications too"
+        yield Figure(f"{count:,} under a supervisor: memory", below["memory"] * count / MB, "MB", goal=goal, note=note)
+        yield Figure(f"{count:,} under a supervisor: stop", below["stop"] * count / 1e6, "s", note="the last one first")
 
 
 def _tells(context: Context, runs: int) -> Iterator[Figure]:
@@ -70,13 +85,16 @@ def _publishes(context: Context, runs: int) -> Iterator[Figure]:
 
 def _pollers(context: Context) -> Iterator[Figure]:
     seconds = context.pick(20.0, 3.0)
-    found = in_a_process("pollers", _ACTORS, 1.0, seconds)
-    yield Figure("10,000 timers of 1 s: delivered", found["delivered"] * 100, "%", note=f"over {seconds:g} s")
-    yield Figure("10,000 timers of 1 s: late, p99", found["late_p99"], "ms", note=f"p50 {found['late_p50']:.1f} ms")
-    yield Figure("10,000 timers of 1 s: CPU", found["cpu"], "%", note=f"of one core; {found['wakeups']:.0f} wake-ups/s")
+    found = in_a_process(_LOADS, "pollers", _ACTORS, 1.0, seconds)
+    name = f"{_ACTORS:,} timers of 1 s:"
+    yield Figure(f"{name} delivered", found["delivered"] * 100, "%", at_least=99.95, note=f"over {seconds:g} s")
+    note = f"p50 {found['jitter_p50']:.2f} ms; by how much a tick is not 1 s after the last"
+    yield Figure(f"{name} jitter, p99", found["jitter_p99"], "ms", goal=10, note=note)
+    note = f"p50 {found['late_p50']:.1f} ms; up to a slot of the wheel is meant"
+    yield Figure(f"{name} late, p99", found["late_p99"], "ms", note=note)
+    note = f"of one core; {found['wakeups']:.0f} wake-ups/s"
+    yield Figure(f"{name} CPU", found["cpu"], "%", goal=15, note=note)
 
 
 def _medians(runs: int, load: str, *arguments: Any) -> Found:
-    """The medians of what several runs find."""
-    found = [in_a_process(load, *arguments) for _ in range(runs)]
-    return {key: statistics.median(each[key] for each in found) for key in found[0]}
+    return medians(runs, _LOADS, load, *arguments)

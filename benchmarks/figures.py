@@ -21,6 +21,7 @@ class Figure:
         samples: what was measured, each time; empty where there was one time.
         original: what the original Janitoo needs, in the same unit.
         goal: the value is to stay below this.
+        at_least: the value is to reach this.
         note: how to read it.
     """
 
@@ -30,12 +31,14 @@ class Figure:
     samples: Sequence[float] = field(default=())
     original: float | None = None
     goal: float | None = None
+    at_least: float | None = None
     note: str = ""
 
     @property
     def misses_its_goal(self) -> bool:
-        """Whether there is a goal, and the value is not below it."""
-        return self.goal is not None and self.value >= self.goal
+        """Whether there is a goal, and the value is on the wrong side of it."""
+        too_much = self.goal is not None and self.value >= self.goal
+        return too_much or (self.at_least is not None and self.value < self.at_least)
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for a file."""
@@ -86,6 +89,8 @@ def _row(figure: Figure) -> tuple[str, ...]:
         references.append(f"original {number(figure.original)}")
     if figure.goal is not None:
         references.append(f"goal < {number(figure.goal)}{' MISSED' if figure.misses_its_goal else ''}")
+    if figure.at_least is not None:
+        references.append(f"goal ≥ {number(figure.at_least)}{' MISSED' if figure.misses_its_goal else ''}")
     return (figure.name, number(figure.value), figure.unit, ", ".join(references), figure.note)
 
 

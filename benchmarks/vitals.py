@@ -19,6 +19,7 @@ class Vitals:
     Attributes:
         rss, pss: bytes in memory; PSS counts what is shared with other processes by its share, and is the RSS where
             the kernel does not tell.
+        uss: bytes that would be free without it: what it shares with nobody. As PSS, where the kernel tells.
         cpu: seconds of processor time, of all its threads, user's and system's.
         wakeups: how often one of its threads has slept and been woken (voluntary context switches).
         preemptions: how often one of its threads was interrupted for another.
@@ -27,6 +28,7 @@ class Vitals:
 
     rss: int
     pss: int
+    uss: int
     cpu: float
     wakeups: int
     preemptions: int
@@ -45,12 +47,14 @@ def vitals(pid: int | None = None) -> Vitals:
         threads += 1
     rss = _fields(proc / "status")["VmRSS"] * 1024
     try:
-        pss = _fields(proc / "smaps_rollup")["Pss"] * 1024
+        rollup = _fields(proc / "smaps_rollup")
+        pss = rollup["Pss"] * 1024
+        uss = (rollup["Private_Clean"] + rollup["Private_Dirty"]) * 1024
     except (OSError, KeyError):
-        pss = rss
+        pss = uss = rss
     # The clock of a process, as clock_getcpuclockid(3) makes it; /proc/<pid>/stat counts in steps of 10 ms.
     cpu = time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
-    return Vitals(rss, pss, cpu, wakeups, preemptions, threads)
+    return Vitals(rss, pss, uss, cpu, wakeups, preemptions, threads)
 
 
 def _fields(file: Path) -> dict[str, int]:
