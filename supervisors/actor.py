@@ -77,6 +77,40 @@ class Vitals:
 _birth: ContextVar[Birth | None] = ContextVar("birth", default=None)
 
 
+class StopFlag(threading.Event):
+    """An event that makes what it needs for waiting only when somebody waits."""
+
+    def __init__(self) -> None:
+        # Without the base's, which makes it at once.
+        self._is_set = False
+        self._event: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Set it, for good: an actor stops once."""
+        self._is_set = True
+        with _waiting:
+            if self._event is not None:
+                self._event.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set; whether it is. Blocks."""
+        with _waiting:
+            if self._is_set:
+                return True
+            if self._event is None:
+                self._event = threading.Event()
+            event = self._event
+        return event.wait(timeout)
+
+
+# One for all: it is held for a moment at the end of an actor.
+_waiting = threading.Lock()
+
+
 @contextlib.contextmanager
 def birth(system: System, path: str, parent: Notify | None, hang_limit: float | None = None) -> Iterator[Birth]:
     """Start an actor inside of this to give it a system, a path, a parent, and a limit for each message."""
@@ -106,6 +140,8 @@ class Actor(pykka.Actor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Pykka's own holds a condition with its queue, a kilobyte for each actor, which nobody waits for.
+        self.actor_stopped = self._actor_ref.actor_stopped = StopFlag()
         given = _birth.get()
         # Given to one actor: those that its own `__init__` starts are not its siblings.
         _birth.set(None)

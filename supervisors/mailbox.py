@@ -43,7 +43,8 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queue: deque[Envelope[Any]] = deque()
+        # Only as long as something waits: an empty deque takes more than the rest of an idle actor's mailbox.
+        self._queue: deque[Envelope[Any]] | None = None
         self._limit: int | None = None
         self._overflow = Overflow.DROP_NEWEST
         self.dropped = 0
@@ -72,11 +73,14 @@ class Mailbox:
         with self._lock:
             closed = self._closed
             if not closed:
-                if self._limit is not None and len(self._queue) >= self._limit:
-                    surplus = self._surplus(envelope)
+                waiting = self._queue
+                if waiting is None:
+                    waiting = self._queue = deque()
+                if self._limit is not None and len(waiting) >= self._limit:
+                    surplus = self._surplus(waiting, envelope)
                     self.dropped += surplus is not None
                 if surplus is not envelope:
-                    self._queue.append(envelope)
+                    waiting.append(envelope)
                     if not self._scheduled:
                         schedule = self._schedule
                         self._scheduled = schedule is not None
@@ -87,14 +91,14 @@ class Mailbox:
         if surplus is not None:
             self._drop(surplus)
 
-    def _surplus(self, envelope: Envelope[Any]) -> Envelope[Any] | None:
+    def _surplus(self, queued: deque[Envelope[Any]], envelope: Envelope[Any]) -> Envelope[Any] | None:
         """The message that has to go for this one, perhaps itself; None where all stay. Under the lock."""
         if isinstance(envelope.message, _ALWAYS_TAKEN):
             return None
         if self._overflow is Overflow.DROP_OLDEST:
-            for place, waiting in enumerate(self._queue):
+            for place, waiting in enumerate(queued):
                 if not isinstance(waiting.message, _ALWAYS_TAKEN):
-                    del self._queue[place]
+                    del queued[place]
                     return waiting
         return envelope
 
@@ -116,21 +120,25 @@ class Mailbox:
     def take(self) -> Envelope[Any] | None:
         """The oldest message; None where there is none. Only the turn calls it."""
         # Looked at first, as most turns end here and an exception is dear.
-        if not self._queue:
+        waiting = self._queue
+        if not waiting:
             return None
         if self._limit is not None:
             # A message may be making room for another just now.
             with self._lock:
-                return self._queue.popleft() if self._queue else None
+                return waiting.popleft() if waiting else None
         try:
-            return self._queue.popleft()
+            return waiting.popleft()
         except IndexError:
             # Another thread may close the mailbox, which empties it, at any time.
             return None
 
     def get(self) -> Envelope[Any]:
         """The oldest message (Pykka's inbox protocol). IndexError where there is none."""
-        return self._queue.popleft()
+        waiting = self._queue
+        if waiting is None:
+            raise IndexError("nothing waits")
+        return waiting.popleft()
 
     def empty(self) -> bool:
         """Whether nothing waits (Pykka's inbox protocol)."""
@@ -141,6 +149,7 @@ class Mailbox:
         with self._lock:
             if self._queue:
                 return True
+            self._queue = None
             self._scheduled = False
             return False
 
@@ -150,14 +159,17 @@ class Mailbox:
             self._closed = True
             # The way back to the actor: a ref that somebody keeps must not keep a dead actor.
             self._schedule = None
-            left = list(self._queue)
-            self._queue.clear()
+            left = list(self._queue or ())
+            if self._queue is not None:
+                # And not only forgotten: the turn may have it in hand.
+                self._queue.clear()
         for envelope in left:
             self.refuse(envelope)
 
     def __len__(self) -> int:
         """How many messages wait."""
-        return len(self._queue)
+        waiting = self._queue
+        return 0 if waiting is None else len(waiting)
 
     def refuse(self, envelope: Envelope[Any]) -> None:
         """Tell the asker of a message that the actor is dead; without one, it is a dead letter."""

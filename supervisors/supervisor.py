@@ -14,7 +14,7 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -94,12 +94,12 @@ class Child:
     next_retry: float | None = None
     ignored: bool = False
     is_fresh: bool = False
-    restart_times: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_TIMES))
+    restart_times: tuple[float, ...] = ()
     period: float = 5.0
 
     def recent_restarts(self, now: float) -> int:
         """How often it has been started again within its supervisor's period, as far as that is kept."""
-        return sum(each >= now - self.period for each in list(self.restart_times))
+        return sum(each >= now - self.period for each in self.restart_times)
 
     @property
     def is_active(self) -> bool:
@@ -454,7 +454,7 @@ class Supervisor(LightActor):
                 continue
             if each.epoch:
                 each.restarts += 1
-                each.restart_times.append(time.monotonic())
+                each.restart_times = (*each.restart_times[1 - _MOST_TIMES :], time.monotonic())
             yield from self._start(each)
             if self._is_started(each):
                 continue

@@ -37,7 +37,7 @@ class Watchdog:
         self._look_later(ref(actor), limit, limit)
 
     def _look_later(self, watched: ref[Actor], limit: float, delay: float) -> None:
-        self._wheel.schedule(delay, lambda: self._look(watched, limit))
+        self._wheel.schedule_at(time.monotonic() + delay, lambda: self._look(watched, limit), exact=True)
 
     def _look(self, watched: ref[Actor], limit: float) -> None:
         actor = watched()

@@ -21,7 +21,7 @@ class TimerHandle:
 
     __slots__ = ("callback", "slot")
 
-    def __init__(self, slot: int, callback: Callable[[], None]) -> None:
+    def __init__(self, slot: float, callback: Callable[[], None]) -> None:
         self.slot = slot
         self.callback = callback
 
@@ -35,8 +35,9 @@ class TimerWheel:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wakeup = threading.Condition(self._lock)
-        self._slots: dict[int, dict[int, TimerHandle]] = {}
-        self._order: list[int] = []
+        # By the time of the slot.
+        self._slots: dict[float, dict[int, TimerHandle]] = {}
+        self._order: list[float] = []
         self._thread: threading.Thread | None = None
         self._stopped = False
 
@@ -47,9 +48,9 @@ class TimerWheel:
         """
         return self.schedule_at(time.monotonic() + delay, callback)
 
-    def schedule_at(self, due: float, callback: Callable[[], None]) -> TimerHandle:
-        """As `schedule`, at a time of `time.monotonic()`."""
-        slot = math.ceil(due / RESOLUTION)
+    def schedule_at(self, due: float, callback: Callable[[], None], *, exact: bool = False) -> TimerHandle:
+        """As `schedule`, at a time of `time.monotonic()`; `exact` for a wake-up of its own, in no slot with others."""
+        slot = due if exact else math.ceil(due / RESOLUTION) * RESOLUTION
         handle = TimerHandle(slot, callback)
         # The lock itself and not the condition, which wraps it: this is called for each tick of each timer.
         with self._lock:
@@ -110,7 +111,7 @@ class TimerWheel:
                     heapq.heappop(self._order)
                     del self._slots[slot]
                     continue
-                wait = slot * RESOLUTION - time.monotonic()
+                wait = slot - time.monotonic()
                 if wait > 0:
                     self._wakeup.wait(wait)
                     continue

@@ -216,10 +216,10 @@ class _Ambush(TimerWheel):
 
     victim: Actor | None = None
 
-    def schedule_at(self, due: float, callback: Callable[[], None]) -> TimerHandle:
+    def schedule_at(self, due: float, callback: Callable[[], None], *, exact: bool = False) -> TimerHandle:
         if self.victim is not None:
             self.victim.kill()
-        return super().schedule_at(due, callback)
+        return super().schedule_at(due, callback, exact=exact)
 
 
 @pytest.mark.parametrize("periodic", [False, True])

@@ -306,7 +306,8 @@ class HandWheel(TimerWheel):
         super().__init__()
         self.set: list[tuple[float, TimerHandle]] = []
 
-    def schedule_at(self, due: float, callback: Any) -> TimerHandle:
+    def schedule_at(self, due: float, callback: Any, *, exact: bool = False) -> TimerHandle:
+        assert exact
         handle = TimerHandle(0, callback)
         self.set.append((due, handle))
         return handle
