@@ -187,6 +187,11 @@ def dump(payload: Mapping[str, Any]) -> bytes:
     return json.dumps(payload, allow_nan=False).encode("ascii")
 
 
+def dump_data(data: Any) -> bytes:
+    """Write one item of data as UTF-8 JSON. Raises as `dump`."""
+    return json.dumps(data, allow_nan=False).encode("ascii")
+
+
 def finite(data: Any) -> Any:
     """The data, with numbers that JSON cannot carry (NaN, infinity) as None."""
     return None if isinstance(data, float) and not math.isfinite(data) else data

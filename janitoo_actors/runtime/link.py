@@ -136,7 +136,7 @@ class Link(PinnedActor):
             self._beat(hadd)
         for node, value in self._board.driver_values():
             if value.is_known:
-                self._publish(topics.value(value.genre, node.hadd, value.uuid), dump(value.published()))
+                self._publish(topics.value(value.genre, node.hadd, value.uuid), value.payload())
 
     def _off_air(self, reason: str) -> None:
         self._connected = self._board.on_air = False

@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 
 from janitoo_actors.protocol import topics
-from janitoo_actors.protocol.messages import dump
 from janitoo_actors.runtime.board import Node
 from janitoo_actors.runtime.messages import PollEvery, PollNow, Publish, Read, Reading, ValueHealth
 from janitoo_actors.runtime.values import NodeValue
@@ -71,6 +70,9 @@ class Poller(LightActor):
         self._max_backoff = max_backoff
         self._phase = phase
         self._log = structlog.get_logger().bind(path=self.path, hadd=str(node.hadd))
+        self._topic = topics.value(value.genre, node.hadd, value.uuid)
+        self._node_path = places.node(node)
+        self._told: tuple[object, ValueHealth] | None = None
         self._delay: float = value.poll_delay
         self._token = 0
         self._waiting = False
@@ -175,12 +177,14 @@ class Poller(LightActor):
 
     def _publish(self) -> None:
         self._value.is_known = True
-        topic = topics.value(self._value.genre, self._node.hadd, self._value.uuid)
-        self.tell_path(self._places.link, Publish(topic, dump(self._value.published())))
+        self.tell_path(self._places.link, Publish(self._topic, self._value.payload()))
 
     def _tell_health(self) -> None:
         health = ValueHealth(self._value.uuid, self._error, polled=self._delay > 0)
-        self.tell_path(self._places.node(self._node), health)
+        # A node that has been restarted meanwhile knows nothing yet.
+        told = (self.system.lookup(self._node_path), health)
+        if told != self._told and self.tell_path(self._node_path, health):
+            self._told = told
 
 
 @dataclass(frozen=True, slots=True)

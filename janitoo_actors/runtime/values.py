@@ -11,9 +11,13 @@ from janitoo_actors.api.types import coerce, one_line, seconds
 from janitoo_actors.api.values import Setting, Value
 from janitoo_actors.configuration.model import NodeConfig
 from janitoo_actors.protocol.codes import CommandClass, Genre, ValueType
+from janitoo_actors.protocol.messages import dump, dump_data
 
 LONGEST: Final = 3000
 """Seconds; the upper limit of `heartbeat` and `config_timeout` on the wire."""
+
+
+_NULL: Final = b"null}"
 
 
 class Role(Enum):
@@ -83,6 +87,8 @@ class NodeValue:
         self.source = source.uuid if source is not None else uuid
         self.entry = entry
         self.data = list(data)
+        self._heads: list[bytes] = []
+        self._heads_of: tuple[float, tuple[str, ...], int] | None = None
         self.configs = tuple(configs)
         self.is_known = False
         self.coerced = coerced
@@ -148,13 +154,29 @@ class NodeValue:
         }
         return fields
 
-    def indexed(self, *, on_air: bool = False) -> dict[str, Any]:
+    def indexed(self) -> dict[str, Any]:
         """All instances, by their index as JSON has it."""
-        return {str(index): self.wire(index, on_air=on_air) for index in range(len(self.data))}
+        return {str(index): self.wire(index) for index in range(len(self.data))}
 
-    def published(self) -> dict[str, Any]:
-        """As it goes on its topic: flat, or with a level for the index."""
-        return self.indexed(on_air=True) if self.has_levels else self.wire(0, on_air=True)
+    def payload(self) -> bytes:
+        """As it goes on its topic, in JSON: flat, or with a level for the index.
+
+        What is the same each time is made once; the data are the last field of an instance.
+
+        Raises:
+            ValueError, TypeError: as `dump`, where JSON cannot carry the data.
+        """
+        state = (self.poll_delay, self.configs, len(self.data))
+        if self._heads_of != state:
+            # All up to the data, and `"data": ` itself.
+            self._heads = [
+                dump({**self.wire(index, on_air=True), "data": None})[: -len(_NULL)] for index in range(len(self.data))
+            ]
+            self._heads_of = state
+        parts = [head + dump_data(item) + b"}" for head, item in zip(self._heads, self.data, strict=True)]
+        if not self.has_levels:
+            return parts[0]
+        return b"{" + b", ".join(b'"%d": %b' % each for each in enumerate(parts)) + b"}"
 
     def _label(self, index: int, *, on_air: bool) -> str:
         if self.is_driver and self.configs and self.configs[index] and (on_air or len(self.data) > 1):
