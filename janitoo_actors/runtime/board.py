@@ -1,7 +1,7 @@
 """What a bus shows to the network: its nodes, their states, their values.
 
 The board outlives the actors of its bus, so that discovery is answered while the bus restarts. Each part has one
-writer at a time (a value its poller or its node, a state its node or the link) and is replaced, never changed in
+writer (a value its poller or its node, a state the link) and is replaced, never changed in
 place; so any thread may read without a lock.
 """
 

@@ -101,8 +101,8 @@ class Link(PinnedActor):
                 self._publish(topic, payload)
             case _Beat(hadd=hadd):
                 self._beat(hadd)
-            case NodeChanged(hadd=hadd):
-                self._node_changed(hadd)
+            case NodeChanged():
+                self._node_changed(message)
             case Connected():
                 self._on_air()
             case Disconnected(reason=reason):
@@ -187,12 +187,19 @@ class Link(PinnedActor):
 
     # -- heartbeats ----------------------------------------------------------------------------------------------
 
-    def _node_changed(self, hadd: Hadd) -> None:
-        if not self._bus_runs:
+    def _node_changed(self, changed: NodeChanged) -> None:
+        hadd = changed.hadd
+        node = self._board.nodes[hadd]
+        period = node.heartbeat
+        before = node.state
+        if self._bus_runs:
+            # Only here, and so in order with the ends and starts of the bus.
+            node.state, node.reason = changed.state, changed.reason
+        else:
             # Its pollers' last readings may reach a node after the end of the bus.
-            self._take_offline(self._board.nodes[hadd])
-        self._beat(hadd)
-        period = self._board.nodes[hadd].heartbeat
+            self._take_offline(node)
+        if node.state is not before or period != self._periods[hadd]:
+            self._beat(hadd)
         if period != self._periods[hadd]:
             # Otherwise it keeps its phase: nodes that come up together would beat together from then on.
             self._beat_every(hadd, period, share=1)

@@ -9,7 +9,7 @@ from typing import Any
 from pykka import ActorRef
 
 from janitoo_actors.protocol.hadd import Hadd
-from janitoo_actors.protocol.messages import ValueRequest
+from janitoo_actors.protocol.messages import NodeState, ValueRequest
 
 # -- to the link -----------------------------------------------------------------------------------------------------
 
@@ -24,9 +24,15 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class NodeChanged:
-    """The state of a node, or how often it beats, has changed on the board."""
+    """The state of a node has changed, or how often it beats. The link puts the state on the board.
+
+    Attributes:
+        reason: why it is not online; empty where it is.
+    """
 
     hadd: Hadd
+    state: NodeState
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

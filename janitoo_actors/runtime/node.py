@@ -69,6 +69,8 @@ class NodeActor(LightActor):
         self._read_timeout = read_timeout
         self._log = structlog.get_logger().bind(path=self.path, bus=board.section, hadd=str(node.hadd))
         self._asked: dict[int, _Asked] = {}
+        # The state that the link knows, and why.
+        self._told: tuple[NodeState, str] | None = None
         self._tokens = 0
         # What each polled value's poller has told; None for those that have not been read yet.
         self._health: dict[str, str | None] = {}
@@ -191,7 +193,7 @@ class NodeActor(LightActor):
             case Role.INSTANCE:
                 self._configured(written.instances)
             case Role.HEARTBEAT:
-                self.tell_path(self._places.link, NodeChanged(self._node.hadd))
+                self._tell_state()
             case Role.ADDRESS:
                 self._log.warning("address_stored", hadd_after_restart=written.data)
             case _:
@@ -258,15 +260,21 @@ class NodeActor(LightActor):
         else:
             state = NodeState.BOOT
         reason = "; ".join(f"{uuid}: {error}" for uuid, error in errors.items())
-        before, self._node.state = self._node.state, state
-        self._node.reason = reason
+        if (state, reason) == self._told:
+            return
+        before = self._told[0] if self._told is not None else None
+        self._told = (state, reason)
+        self._tell_state()
         if state is before:
             return
         if state is NodeState.OFFLINE:
             self._log.warning("node_offline", reason=reason)
         else:
             self._log.info(f"node_{state.lower()}")
-        self.tell_path(self._places.link, NodeChanged(self._node.hadd))
+
+    def _tell_state(self) -> None:
+        if self._told is not None:
+            self.tell_path(self._places.link, NodeChanged(self._node.hadd, *self._told))
 
 
 def _shown(data: Any) -> str:

@@ -217,11 +217,14 @@ def test_a_last_reading_does_not_bring_the_nodes_of_a_lost_bus_back(
             # What a node does that hears of a good reading from before the crash.
             node = next(node for node in server.nodes if str(node.hadd) == SENSOR)
             since = len(probe.messages)
-            node.state = NodeState.ONLINE
-            assert server.server.system.tell("/buses/one/link", NodeChanged(Hadd.parse(SENSOR)))
-            beat = probe.wait_message(lambda message: message.topic == f"/dhcp/heartbeat/{SENSOR}", since=since)
-            assert beat.payload == b"OFFLINE"
+            changed = NodeChanged(Hadd.parse(SENSOR), NodeState.ONLINE, "")
+            assert server.server.system.tell("/buses/one/link", changed)
+            # Answered after it.
+            requester = Requester(server.probe())
+            requester.discover("nodes")
+            requester.probe.close()
             assert node.state is NodeState.OFFLINE
+            assert b"ONLINE" not in [message.payload for message in probe.messages[since:]]
         script.open = gives(None)
         scripts["one__sensor"].read = gives(25.0)
         server.wait_online()
