@@ -65,15 +65,8 @@ def restart_child(supervisor: ActorRef[Supervisor], child_id: str) -> Future[Act
     """Start a child that has been terminated. The future raises ChildError (not_found, running, restarting)."""
 
     def work(actor: Supervisor, answer: Future[Any], child_id: str) -> Operation:
-        child = actor.children.get(child_id)
-        if actor.template is not None:
-            _raise(answer, ChildError("simple_one_for_one", child_id))
-        elif child is None:
-            _raise(answer, ChildError("not_found", child_id))
-        elif child.is_active:
-            why = "restarting" if child.state is ChildState.RESTARTING else "running"
-            _raise(answer, ChildError(why, child_id))
-        else:
+        child = _terminated(actor, answer, child_id)
+        if child is not None:
             yield from actor.begin_child(child)
             _answer_start(actor, answer, child)
 
@@ -84,15 +77,8 @@ def delete_child(supervisor: ActorRef[Supervisor], child_id: str) -> Future[None
     """Forget a child that has been terminated. The future raises ChildError (not_found, running, restarting)."""
 
     def work(actor: Supervisor, answer: Future[Any], child_id: str) -> Operation:
-        child = actor.children.get(child_id)
-        if actor.template is not None:
-            _raise(answer, ChildError("simple_one_for_one", child_id))
-        elif child is None:
-            _raise(answer, ChildError("not_found", child_id))
-        elif child.is_active:
-            why = "restarting" if child.state is ChildState.RESTARTING else "running"
-            _raise(answer, ChildError(why, child_id))
-        else:
+        child = _terminated(actor, answer, child_id)
+        if child is not None:
             del actor.children[child_id]
             answer.set(None)
         yield from ()
@@ -228,6 +214,21 @@ def _request(
 ) -> Future[Any]:
     # Asked and not told: whatever becomes of the supervisor, there is an answer.
     return supervisor.ask(Request(child_id, work), block=False)
+
+
+def _terminated(actor: Supervisor, answer: Future[Any], child_id: str) -> Child | None:
+    """A child that has been terminated; None where there is no such child, which has been answered."""
+    child = actor.children.get(child_id)
+    if actor.template is not None:
+        why = "simple_one_for_one"
+    elif child is None:
+        why = "not_found"
+    elif child.is_active:
+        why = "restarting" if child.state is ChildState.RESTARTING else "running"
+    else:
+        return child
+    _raise(answer, ChildError(why, child_id))
+    return None
 
 
 def _answer_start(actor: Supervisor, answer: Future[Any], child: Child) -> None:

@@ -9,7 +9,6 @@ from janitoo_actors.protocol.hadd import Hadd
 
 BROADCAST_REQUEST: Final = "/broadcast/request"
 HEARTBEAT_JSON: Final = "/dhcp/heartbeat/"
-HEARTBEATS: Final = "/dhcp/heartbeat/#"
 
 
 def broadcast_reply(reply_hadd: Hadd) -> str:

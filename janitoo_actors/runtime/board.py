@@ -122,11 +122,6 @@ class Board:
         nodes += [Node(each.node, each.component_class) for each in config.components]
         self.nodes: Mapping[Hadd, Node] = {node.hadd: node for node in nodes}
 
-    @property
-    def controller_node(self) -> Node:
-        """The controller's own node."""
-        return self.nodes[Hadd(self.controller, 0)]
-
     def discovery(self, what: Discovery) -> dict[str, Any]:
         """The data of a reply to one of the six requests, about all nodes. Source: `protocol.md`, "Discovery"."""
         genre = what.genre
