@@ -30,6 +30,7 @@ from janitoo_actors.runtime.repeats import Repeats
 from supervisors import Down, PinnedActor, living
 
 _CONNECTION: Final = "connection"
+_QUEUE: Final = "queue"
 _LAST_WORDS: Final = 1.0
 """Seconds that the broker has to take what is left to say."""
 _GOODBYE: Final = 0.3
@@ -54,6 +55,7 @@ class Link(PinnedActor):
         self._log = structlog.get_logger().bind(path=self.path, bus=board.section)
         self._repeats = Repeats(self._log)
         self._connected = False
+        self._queue_is_full = False
         self._bus_epoch = 0
         self._bus_runs = False
         self._bus_reason = ""
@@ -144,8 +146,15 @@ class Link(PinnedActor):
         self._repeats.failed(_CONNECTION, "mqtt_disconnected", reason, broker=where)
 
     def _publish(self, topic: str, payload: bytes) -> None:
-        if self._connected:
-            self._connection.publish(topic, payload)
+        if not self._connected:
+            return
+        if not self._connection.publish(topic, payload):
+            self._queue_is_full = True
+            why = f"the broker takes no messages, and {self._connection.waiting} wait: the oldest are dropped"
+            self._repeats.failed(_QUEUE, "mqtt_queue_full", why)
+        elif self._queue_is_full and self._connection.waiting == 1:
+            self._queue_is_full = False
+            self._repeats.worked(_QUEUE, "mqtt_queue_moves")
 
     # -- requests ------------------------------------------------------------------------------------------------
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -18,12 +20,17 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from janitoo_actors.configuration.model import BrokerConfig
+from janitoo_actors.runtime.outbox import MOST_WAITING, Outbox, publication
 
 SHORTEST_RETRY: Final = 1.0
 LONGEST_RETRY: Final = 30.0
 """Seconds between two tries to connect: each is twice as long as the one before, between these."""
 _LONGEST_NAP: Final = 10.0
 """Seconds between two looks at the keep-alive, at most."""
+_GOODBYE: Final = 1.0
+"""Seconds that a connection that is being closed has to send what was published before."""
+_NAP_AT_THE_END: Final = 0.1
+"""Seconds between two looks while it has."""
 
 _numbers = count(1)
 
@@ -84,8 +91,11 @@ class MqttConnection:
         self._subscriptions = [(topic, 0) for topic in subscriptions]
         self._tell = tell
         self._closing = threading.Event()
+        self._leaving = threading.Event()
         self._drained = threading.Event()
+        self._outbox = Outbox(MOST_WAITING)
         self._accepted = False
+        self._on_air = False
         self._secured = broker.ca_file is None
         # Of this incarnation alone: brokers end an older connection with the same id, or (amqtt) do not.
         client_id = f"janitoo-{name}-{os.getpid()}-{next(_numbers)}"
@@ -98,8 +108,8 @@ class MqttConnection:
         self._client.on_unsubscribe = self._on_unsubscribe
         self._client.on_message = self._on_message
         self._client.on_socket_open = _no_delay
-        # With this callback set, paho leaves all writing to the loop's thread: `publish` never touches the socket.
-        self._client.on_socket_register_write = _nothing
+        # With this callback set, paho leaves all writing to the loop's thread, which is woken for it.
+        self._client.on_socket_register_write = self._wanted
         self._thread = threading.Thread(target=self._run, name=f"mqtt-{name}", daemon=True)
 
     def start(self) -> None:
@@ -107,8 +117,20 @@ class MqttConnection:
         self._thread.start()
 
     def publish(self, topic: str, payload: bytes) -> bool:
-        """Hand a message to the connection's thread; False where there is no connection, and it is lost."""
-        return self._client.publish(topic, payload).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+        """Hand a message to the connection's thread; False where the oldest one that waited had to go for it.
+
+        Without a connection it is lost: see `Disconnected`.
+
+        Raises:
+            ValueError: the topic or the payload is longer than MQTT can carry.
+        """
+        packet = publication(topic, payload)
+        return not self._on_air or self._outbox.put(packet)
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait to be sent, about."""
+        return len(self._outbox)
 
     def drain(self, timeout: float) -> bool:
         """Wait until the broker has taken all that was published before; whether it has in time. Blocks.
@@ -116,13 +138,16 @@ class MqttConnection:
         Requests do not come any more: the broker works off a connection in order, so that its answer to our leaving
         the topics of requests says that it has read everything before.
         """
-        code, _ = self._client.unsubscribe([topic for topic, _ in self._subscriptions])
-        return code is MQTTErrorCode.MQTT_ERR_SUCCESS and self._drained.wait(timeout)
+        if not self._on_air:
+            return False
+        self._leaving.set()
+        self._outbox.wake()
+        return self._drained.wait(timeout)
 
     def close(self) -> None:
         """Send what was published before, then disconnect without the will. Does not wait for that: `join` does."""
         self._closing.set()
-        self._client.disconnect()
+        self._outbox.wake()
 
     def join(self, timeout: float) -> bool:
         """Wait until the connection is closed; whether it was in time. Blocks."""
@@ -148,6 +173,7 @@ class MqttConnection:
                 delay = min(delay * 2, LONGEST_RETRY)
         except BaseException as raised:  # noqa: BLE001 - it ends the thread; who owns the connection is told
             error = raised
+        self._outbox.close()
         if not self._closing.is_set():
             self._tell(LoopEnded(error))
 
@@ -167,18 +193,65 @@ class MqttConnection:
         except (OSError, ValueError) as error:
             # ValueError: a host that can be no name.
             return getattr(error, "strerror", None) or str(error) or type(error).__name__
-        if self._closing.is_set():
-            # `close` may have found no connection to end: this one was not made yet.
-            self._client.disconnect()
-        # Often enough for the keep-alive (0: there is none); a message to send wakes it at once.
-        patience = min(_LONGEST_NAP, self._broker.keepalive / 4) or _LONGEST_NAP
-        code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        while code is MQTTErrorCode.MQTT_ERR_SUCCESS and not self._refusal:
-            code = self._client.loop(patience)
+        try:
+            code = self._move_messages()
+        except OSError as error:
+            return error.strerror or str(error)
+        finally:
+            self._on_air = False
+            self._outbox.clear()
         if self._refusal:
             self._client.disconnect()
             return self._refusal
         return error_string(code).rstrip(".")
+
+    def _move_messages(self) -> MQTTErrorCode:
+        """Move messages both ways until the connection is lost or closed, or the broker refuses it.
+
+        Raises:
+            OSError: it is lost.
+        """
+        client, outbox = self._client, self._outbox
+        # Often enough for the keep-alive (0: there is none); a message to send wakes it at once.
+        patience = min(_LONGEST_NAP, self._broker.keepalive / 4) or _LONGEST_NAP
+        closing_until: float | None = None
+        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        while code is MQTTErrorCode.MQTT_ERR_SUCCESS and not self._refusal:
+            if client.want_write() and not outbox.is_torn:
+                code = client.loop_write()
+            sock = client.socket()
+            if sock is None or code is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+                break
+            sent = not client.want_write() and outbox.write(sock)
+            if sent and self._leaving.is_set():
+                self._leaving.clear()
+                client.unsubscribe([topic for topic, _ in self._subscriptions])
+                continue
+            if self._closing.is_set():
+                patience = _NAP_AT_THE_END
+                closing_until = closing_until or time.monotonic() + _GOODBYE
+                if sent or time.monotonic() > closing_until:
+                    client.disconnect()
+                    return client.loop_write()
+            if self._wait_for(sock, patience, to_write=not sent):
+                code = client.loop_read()
+            if code is MQTTErrorCode.MQTT_ERR_SUCCESS:
+                code = client.loop_misc()
+        return code
+
+    def _wait_for(self, sock: Any, patience: float, *, to_write: bool) -> bool:
+        """Wait until there is something to do; whether there is something to read."""
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return True
+        if not to_write and not self._outbox.fall_asleep():
+            patience = 0.0
+        poll = select.poll()
+        poll.register(self._outbox, select.POLLIN)
+        poll.register(sock, select.POLLIN | select.POLLOUT if to_write else select.POLLIN)
+        ready = {fd: events for fd, events in poll.poll(patience * 1000)}
+        if self._outbox.fileno() in ready:
+            self._outbox.woken()
+        return bool(ready.get(sock.fileno(), 0) & ~select.POLLOUT)
 
     def _use_tls(self) -> None:
         """Read the file with the CA, which is read again at the next try where that fails."""
@@ -202,8 +275,12 @@ class MqttConnection:
         if refused:
             self._refusal = f"the broker refuses the subscription to {', '.join(refused)}: check its rules"
         else:
-            self._accepted = True
+            self._accepted = self._on_air = True
             self._tell(Connected())
+
+    def _wanted(self, _client: Client, _data: Any, _socket: Any) -> None:
+        """paho has a packet of its own to send. Any thread."""
+        self._outbox.wake()
 
     def _on_unsubscribe(
         self, _client: Client, _data: Any, _mid: int, _reasons: list[ReasonCode], _properties: Properties | None
@@ -223,7 +300,3 @@ def _no_delay(_client: Client, _data: Any, sock: Any) -> None:
     # Small messages at once: Nagle's algorithm with delayed acknowledgements costs 40 ms each.
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _nothing(_client: Client, _data: Any, _socket: Any) -> None:
-    """The loop's thread is woken by paho itself."""

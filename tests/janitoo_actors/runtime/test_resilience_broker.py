@@ -21,6 +21,7 @@ from janitoo_actors.configuration.model import BrokerConfig
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime import mqtt
+from janitoo_actors.runtime.messages import Publish
 from janitoo_actors.runtime.mqtt import Connected, Disconnected, Event, LoopEnded, MqttConnection
 from mqtt_probe import Probe
 from resilience import SENSOR, events, wait_value
@@ -209,7 +210,7 @@ def test_the_connection_s_thread_dies(
     with capture_logs() as log, running(path, registry()) as server:
         # A fault of paho's, or of ours in one of its callbacks, comes out of its loop; none is known, so that the
         # loop itself is made to fail, once.
-        loop = paho.Client.loop
+        loop = paho.Client.loop_read
         failed = threading.Event()
 
         def failing(self: paho.Client, *args: Any, **kwargs: Any) -> MQTTErrorCode:
@@ -219,7 +220,7 @@ def test_the_connection_s_thread_dies(
             return loop(self, *args, **kwargs)
 
         since = len(air.probe.messages)
-        monkeypatch.setattr(paho.Client, "loop", failing)
+        monkeypatch.setattr(paho.Client, "loop_read", failing)
         # Whatever comes from the network wakes the loop.
         air.probe.publish("/broadcast/request", "")
         assert failed.wait(TIMEOUT)
@@ -295,15 +296,45 @@ def test_a_connection_that_is_closed_while_it_is_made_is_closed(
     assert not any(isinstance(event, LoopEnded) for event in told)
 
 
+@pytest.mark.usefixtures("scripts")
+def test_a_broker_that_takes_nothing_costs_the_oldest_messages_and_no_memory(
+    private_broker: BrokerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "MOST_WAITING", 20)
+    broker = private_broker()
+    path = Configuration(tmp_path, broker).bus("one").write()
+    with (
+        capture_logs() as log,
+        running(path, registry()) as server,
+        Probe(broker.host, broker.port, subscribe=["/test"]) as probe,
+    ):
+        sent = iter(range(1_000_000))
+
+        def is_full() -> bool:
+            # More than what the kernel keeps for a socket.
+            for _ in range(100):
+                server.server.system.tell("/buses/one/link", Publish("/test", b"%d %b" % (next(sent), b"x" * 100_000)))
+            return bool(events(log, "mqtt_queue_full"))
+
+        with broker.frozen():
+            wait_for(is_full, TIMEOUT, "a full queue")
+        (full,) = [each for each in events(log, "mqtt_queue_full") if "times" not in each]
+        assert "the oldest are dropped" in full["error"]
+        assert Requester(probe).read(SENSOR, "temperature", Genre.BASIC, 49)["data"] == 20.0
+        assert events(log, "mqtt_queue_moves")
+        newest = b"%d " % (next(sent) - 1)
+        probe.wait_message(lambda message: message.topic == "/test" and message.payload.startswith(newest), TIMEOUT)
+
+
 def test_no_keep_alive_is_no_busy_loop(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
     naps: list[float] = []
-    loop = paho.Client.loop
+    wait = MqttConnection._wait_for
 
-    def noted(self: paho.Client, timeout: float = 1.0) -> MQTTErrorCode:
-        naps.append(timeout)
-        return loop(self, timeout)
+    def noted(self: MqttConnection, sock: Any, patience: float, *, to_write: bool) -> bool:
+        naps.append(patience)
+        return wait(self, sock, patience, to_write=to_write)
 
-    monkeypatch.setattr(paho.Client, "loop", noted)
+    monkeypatch.setattr(MqttConnection, "_wait_for", noted)
     told: list[Event] = []
     tested = connection(BrokerConfig(port=broker.port, keepalive=0), told)
     tested.start()
