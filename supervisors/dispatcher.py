@@ -15,12 +15,16 @@ from supervisors.wheel import TimerWheel
 
 logger = logging.getLogger("supervisors")
 
-WORKERS: Final = 4
+WORKERS: Final = 1
+"""How many workers take turns. Python's lock lets one thread run at a time: more of them only contend for it, and for
+each message that goes from one thread to another it changes hands. Where a turn does not end, others stand in."""
+RESERVES: Final = 3
+"""How many threads are there from the start to stand in, so that some can where the system has no more threads."""
 THROUGHPUT: Final = 64
 """How many messages an actor may handle in one turn before the others have theirs."""
 MAX_EXTRA: Final = 64
 """How many workers may stand in for those that are blocked."""
-_PATIENCE: Final = 0.05
+_PATIENCE: Final = 0.01
 """Seconds without any turn done, while some wait, until another worker stands in."""
 _IDLE: Final = 5.0
 """Seconds that a worker that stands in waits for more to do."""
@@ -34,19 +38,24 @@ class Dispatcher:
     """A pool of daemon threads that take turns of actors from one queue.
 
     Fair by turns: an actor that has more to do after `THROUGHPUT` messages goes to the end of the queue. Handlers must
-    not block. Where they do, by asking another light actor or otherwise, other workers stand in, up to `MAX_EXTRA`, so
-    that no actor waits for ever for a thread. Threads start with the first turn.
+    not block. Where they do, by asking another light actor or otherwise, other workers stand in, up to `MAX_EXTRA`: at
+    once for an ask, and for whatever else takes longer than some hundredths of a second. So no actor waits for ever for
+    a thread. Threads start with the first turn.
     """
 
     def __init__(self, workers: int = WORKERS) -> None:
         # Of its own: the actors' timers are theirs alone. Its thread starts with the first backlog.
         self._wheel = TimerWheel()
         self._turns: SimpleQueue[Turn | None] = SimpleQueue()
+        # To the reserves: whether to stand in, or to end.
+        self._calls: SimpleQueue[bool] = SimpleQueue()
+        self._standing_by = RESERVES
         self._workers = workers
         self._threads: list[threading.Thread] = []
         self._extra = 0
         self._blocked = 0
         self._done = 0
+        self._busy = False
         self._watching = False
         self._lock = threading.Lock()
         self._stopped = False
@@ -56,7 +65,7 @@ class Dispatcher:
         if not self._threads:
             self._start()
         self._turns.put(turn)
-        if not self._watching and self._turns.qsize() > 0:
+        if self._busy and not self._watching:
             self._watch()
 
     def stop(self) -> None:
@@ -64,8 +73,10 @@ class Dispatcher:
         with self._lock:
             self._stopped = True
             self._wheel.stop()
-            for _ in range(len(self._threads) + self._extra):
+            for _ in range(self._workers + self._extra):
                 self._turns.put(None)
+            for _ in range(RESERVES):
+                self._calls.put(False)
 
     def backlog(self) -> int:
         """How many turns wait for a worker, about."""
@@ -81,7 +92,7 @@ class Dispatcher:
         """Around a wait on a worker's thread: another stands in for as long as it lasts."""
         with self._lock:
             self._blocked += 1
-            short = len(self._threads) + self._extra - self._blocked < self._workers
+            short = self._extra < self._blocked
         if short:
             self._stand_in()
         try:
@@ -94,9 +105,10 @@ class Dispatcher:
         with self._lock:
             if self._threads:
                 return
+            works = [self._work] * self._workers + [self._stand_by] * RESERVES
             threads = [
-                threading.Thread(target=self._work, name=f"dispatcher-{number}", daemon=True)
-                for number in range(self._workers)
+                threading.Thread(target=work, name=f"dispatcher-{number}", daemon=True)
+                for number, work in enumerate(works)
             ]
             for thread in threads:
                 thread.start()
@@ -104,15 +116,21 @@ class Dispatcher:
 
     def _work(self) -> None:
         _here.dispatcher = self
-        while (turn := self._turns.get()) is not None:
+        while (turn := self._next(None)) is not None:
             self._run(turn)
             # A worker that waits for its next turn must not keep the actor of its last one.
             del turn
 
+    def _stand_by(self) -> None:
+        while self._calls.get():
+            self._work_for_now()
+            with self._lock:
+                self._standing_by += 1
+
     def _work_for_now(self) -> None:
         _here.dispatcher = self
         try:
-            while (turn := self._turns.get(timeout=_IDLE)) is not None:
+            while (turn := self._next(_IDLE)) is not None:
                 self._run(turn)
                 del turn
         except Empty:
@@ -121,7 +139,18 @@ class Dispatcher:
             with self._lock:
                 self._extra -= 1
 
+    def _next(self, timeout: float | None) -> Turn | None:
+        turns = self._turns
+        if not turns.qsize():
+            # Whoever submits from now on finds a worker that waits for it: nothing needs to be watched.
+            self._busy = False
+        return turns.get(timeout=timeout)
+
     def _run(self, turn: Turn) -> None:
+        self._busy = True
+        if not self._watching and self._turns.qsize():
+            # Submitted after this turn was, and before it was under way.
+            self._watch()
         try:
             turn()
         except BaseException:
@@ -136,6 +165,11 @@ class Dispatcher:
             if self._extra >= MAX_EXTRA or self._stopped:
                 return
             self._extra += 1
+            stands_by = self._standing_by > 0
+            self._standing_by -= stands_by
+        if stands_by:
+            self._calls.put(True)
+            return
         try:
             threading.Thread(target=self._work_for_now, name="dispatcher-extra", daemon=True).start()
         except RuntimeError:

@@ -9,8 +9,8 @@ import pytest
 
 from stage import TIMEOUT, LightPlayer, Play
 from supervisors import LightActor
-from supervisors.actor import birth
-from supervisors.dispatcher import THROUGHPUT, WORKERS
+from supervisors.birth import birth
+from supervisors.dispatcher import RESERVES, THROUGHPUT, WORKERS
 from waiting import wait_for
 
 
@@ -95,7 +95,7 @@ def test_threads_start_with_the_first_turn_and_end_with_stop(play: Play) -> None
     before = workers()
     play.system.dispatcher.submit(lambda: None)
     mine = workers() - before
-    assert len(mine) == WORKERS
+    assert len(mine) == WORKERS + RESERVES
     play.system.dispatcher.stop()
     wait_for(lambda: not mine & workers(), TIMEOUT, "the workers end")
 

@@ -11,8 +11,8 @@ from pykka import ActorRef, Future
 
 from stage import TIMEOUT, LightPlayer, Play
 from supervisors import LightActor, dispatcher
-from supervisors.actor import birth
-from supervisors.dispatcher import MAX_EXTRA, THROUGHPUT, WORKERS
+from supervisors.birth import birth
+from supervisors.dispatcher import MAX_EXTRA, RESERVES, THROUGHPUT, WORKERS
 from waiting import wait_for
 
 
@@ -100,21 +100,13 @@ def test_chains_of_asks_side_by_side(play: Play) -> None:
 
 def test_an_ask_inside_of_a_light_actor_has_its_worker_replaced_as_long_as_it_waits(play: Play) -> None:
     """Told to the dispatcher, so that nobody needs to find out."""
+    askers = RESERVES + 2
     gate = play.stage.hold("work a")
     last = play.start(LightPlayer)
-    first = chain(play, WORKERS - 1, last, "chain")
+    first = chain(play, askers, last, "chain")
     future = first.ask("work", block=False)
     play.stage.wait_reached("work a")
-    wait_for(lambda: play.system.dispatcher.extra == WORKERS - 1, TIMEOUT, "each that waits is replaced")
-    # One worker is held by the last; as many as ever minus one are there.
-    reached = threading.Barrier(WORKERS)
-
-    def wait() -> None:
-        reached.wait(TIMEOUT)
-
-    for _ in range(WORKERS - 1):
-        play.system.dispatcher.submit(wait)
-    reached.wait(TIMEOUT)
+    assert play.system.dispatcher.extra >= askers
     gate.set()
     with pytest.raises(TypeError):
         # The player answers None.
@@ -181,12 +173,13 @@ def test_only_so_many_workers_stand_in(play: Play, free: threading.Event, monkey
     assert late.get(timeout=TIMEOUT) == "got"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_system_without_more_threads_makes_an_ask_no_error(
     play: Play, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     last = play.start(LightPlayer)
-    with birth(play.system, "/first", None):
-        first = Link.start(last)
+    # So many that those who stand by are needed, all of them.
+    first = chain(play, RESERVES, last)
     start = threading.Thread.start
 
     def fail(thread: threading.Thread) -> None:
@@ -198,12 +191,15 @@ def test_a_system_without_more_threads_makes_an_ask_no_error(
     monkeypatch.setattr(threading.Thread, "start", fail)
     future = first.ask("work", block=False)
     play.stage.wait_reached("work a")
+    done = threading.Event()
+    play.system.dispatcher.submit(done.set)
+    wait_for(lambda: "No worker could stand in" in caplog.text, TIMEOUT, "one more was wanted")
     gate.set()
     with pytest.raises(TypeError):
         # The player answers None, and the link has got that far.
         future.get(timeout=TIMEOUT)
-    assert "No worker could stand in" in caplog.text
-    assert play.system.dispatcher.extra == 0
+    assert done.wait(TIMEOUT)
+    extras_leave(play)
 
 
 def test_the_turns_of_busy_actors_alternate(play: Play) -> None:
