@@ -19,7 +19,7 @@ from janitoo_actors.configuration.model import BrokerConfig
 from janitoo_actors.runtime.messages import Publish
 from janitoo_actors.runtime.mqtt import Connected, Event, MqttConnection
 from supervisors import ChildSpec, LightActor, PinnedActor, Root, SupervisorFlags, System
-from supervisors.actor import birth
+from supervisors.birth import birth
 
 _TIMEOUT: Final = 120.0
 _LAST: Final = "/bench/last"

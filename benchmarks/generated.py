@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from queue import SimpleQueue
 
 import benchmarks.without_rich  # noqa: F401 - for its effect: structlog must not find it
 from janitoo_actors import logs
-from janitoo_actors.api import Bus, Component, Genre, Instance, Value
+from janitoo_actors.api import Bus, BusLostError, Component, Genre, Instance, Setting, Value
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.runtime.server import Server
@@ -36,7 +37,32 @@ class BenchNode(Component):
         return time.monotonic()
 
 
-REGISTRY = Registry({BenchBus.oid: BenchBus}, {BenchNode.oid: BenchNode})
+class FaultyNode(Component):
+    """A component that crashes or hangs once, when a file says so, and notes when it did."""
+
+    oid = "bench.faulty"
+    name = "Faulty"
+
+    fault: Setting[str] = Setting("config_string", default="", help="The file that says `crash` or `hang`")
+    time = Value("sensor_float", genre=Genre.BASIC, help="The time", poll_delay=0.02)
+
+    @time.reader
+    def read_time(self, _instance: Instance) -> float:
+        """The time of the machine's clock."""
+        now = time.monotonic()
+        file = Path(self.setting("fault"))
+        what = file.read_text(encoding="ascii") if file.exists() else ""
+        if what:
+            file.unlink()
+            file.with_suffix(".at").write_text(str(now), encoding="ascii")
+        if what == "crash":
+            raise BusLostError("as it was told to")
+        if what == "hang":
+            threading.Event().wait()
+        return now
+
+
+REGISTRY = Registry({BenchBus.oid: BenchBus}, {BenchNode.oid: BenchNode, FaultyNode.oid: FaultyNode})
 
 
 def main() -> int:

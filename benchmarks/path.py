@@ -18,7 +18,7 @@ def path(context: Context) -> Iterator[Figure]:
     with Broker() as broker:
         where = (broker.config.host, broker.config.port)
         runs = context.pick(5, 1)
-        found = medians(runs, _LOADS, "values", *where, 1000, context.pick(30_000, 10_000))
+        found = medians(runs, _LOADS, "values", *where, 1000, context.pick(150_000, 30_000))
         paced = in_a_process(_LOADS, "polled", *where, 1000, 0.25, context.pick(20.0, 4.0))
     note = f"{found['raw_cpu']:.0f} µs of CPU each"
     yield Figure("raw paho, values", found["raw"], "/s", note=note)
