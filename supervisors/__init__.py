@@ -3,7 +3,7 @@
 It knows nothing of what its actors do.
 """
 
-from supervisors.actor import Actor, ActorState, LightActor, PinnedActor, living
+from supervisors.actor import Actor, LightActor, PinnedActor, living
 from supervisors.administration import (
     ChildCounts,
     ChildInfo,
@@ -17,6 +17,7 @@ from supervisors.administration import (
     terminate_child,
     which_children,
 )
+from supervisors.child import ChildError, ChildState
 from supervisors.child_process import ChildSide, ParentError
 from supervisors.events import Down, Ready, Report, ReportKind
 from supervisors.exits import ExitKind, ExitReason, IgnoreStart
@@ -35,8 +36,9 @@ from supervisors.spec import (
     SupervisorFlags,
     check_specs,
 )
-from supervisors.supervisor import ChildError, ChildState, Supervisor
+from supervisors.supervisor import Supervisor
 from supervisors.system import System, default_system
+from supervisors.vitals import ActorState
 
 __all__ = [
     "Actor",

@@ -8,118 +8,27 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, ClassVar, Final, cast
 
 import pykka
 from pykka import ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
+from supervisors.birth import Notify, take_birth
 from supervisors.dispatcher import THROUGHPUT, AskFuture
 from supervisors.events import Down, Ready, Report, ReportKind
 from supervisors.exits import NORMAL, SHUTDOWN, ExitKind, ExitReason, IgnoreStart
 from supervisors.mailbox import Mailbox, Overflow
-from supervisors.system import System, default_system
+from supervisors.system import default_system
 from supervisors.timers import Tick, Timers
+from supervisors.vitals import ActorState, StopFlag, Vitals
 
 logger = logging.getLogger("supervisors")
 pykka_logger = logging.getLogger("pykka")
 """For what Pykka logs too, and in its words, where nobody takes the reports."""
-
-Notify = Callable[[Ready | Down], None]
-
-
-class ActorState(Enum):
-    """Where an incarnation of an actor is in its life."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True)
-class Birth:
-    """What an actor is told of itself before its `__init__` runs."""
-
-    system: System
-    path: str
-    epoch: int
-    parent: Notify | None
-    hang_limit: float | None = None
-
-
-@dataclass(slots=True)
-class Vitals:
-    """What is known of an actor without asking it. Written by its own thread; any thread may read.
-
-    Attributes:
-        since: when it came to its state, in `time.monotonic()`.
-        handled: messages handled.
-        current: the type of the message in hand; None between two.
-        current_since: when it was taken up, in `time.monotonic()`.
-        thread: the identity of the thread that handles it.
-    """
-
-    state: ActorState
-    since: float
-    handled: int = 0
-    current: str | None = None
-    current_since: float = 0.0
-    thread: int | None = None
-
-
-_birth: ContextVar[Birth | None] = ContextVar("birth", default=None)
-
-
-class StopFlag(threading.Event):
-    """An event that makes what it needs for waiting only when somebody waits."""
-
-    def __init__(self) -> None:
-        # Without the base's, which makes it at once.
-        self._is_set = False
-        self._event: threading.Event | None = None
-
-    def is_set(self) -> bool:
-        """Whether it is set."""
-        return self._is_set
-
-    def set(self) -> None:
-        """Set it, for good: an actor stops once."""
-        self._is_set = True
-        with _waiting:
-            if self._event is not None:
-                self._event.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set; whether it is. Blocks."""
-        with _waiting:
-            if self._is_set:
-                return True
-            if self._event is None:
-                self._event = threading.Event()
-            event = self._event
-        return event.wait(timeout)
-
-
-# One for all: it is held for a moment at the end of an actor.
-_waiting = threading.Lock()
-
-
-@contextlib.contextmanager
-def birth(system: System, path: str, parent: Notify | None, hang_limit: float | None = None) -> Iterator[Birth]:
-    """Start an actor inside of this to give it a system, a path, a parent, and a limit for each message."""
-    born = Birth(system, path, system.next_epoch(), parent, hang_limit)
-    token = _birth.set(born)
-    try:
-        yield born
-    finally:
-        _birth.reset(token)
 
 
 class Actor(pykka.Actor):
@@ -142,11 +51,10 @@ class Actor(pykka.Actor):
         super().__init__(*args, **kwargs)
         # Pykka's own holds a condition with its queue, a kilobyte for each actor, which nobody waits for.
         self.actor_stopped = self._actor_ref.actor_stopped = StopFlag()
-        given = _birth.get()
-        # Given to one actor: those that its own `__init__` starts are not its siblings.
-        _birth.set(None)
+        given = take_birth()
         system = default_system() if given is None else given.system
         self.system = system
+        self._inbox = self.mailbox
         self.mailbox.limit(self.mailbox_limit, self.mailbox_overflow)
         self.path = self.actor_urn if given is None else given.path
         self.epoch = system.next_epoch() if given is None else given.epoch
@@ -244,7 +152,7 @@ class Actor(pykka.Actor):
 
     def tell_self(self, message: Any) -> None:
         """Put a message at the end of the actor's own mailbox."""
-        self.mailbox.put(Envelope(message))
+        self._inbox.put(Envelope(message))
 
     def tell_path(self, path: str, message: Any) -> bool:
         """Tell whoever lives at a path; see `System.tell`. What a fenced actor says goes nowhere."""
@@ -292,7 +200,7 @@ class Actor(pykka.Actor):
         if not self._begun and self._exit is None:
             self._begun = True
             self._begin()
-        mailbox = self.mailbox
+        mailbox = self._inbox
         for _ in range(limit):
             if self._exit is not None:
                 break
@@ -302,16 +210,19 @@ class Actor(pykka.Actor):
                 continue
             envelope = mailbox.take()
             if envelope is None:
-                break
+                self._rest()
+                return
             self._handle(envelope)
         if self._exit is not None:
             self._come_back()
-            return
-        if mailbox.rest():
+        else:
+            # There may be more; the others have their turns first.
             self._schedule_turn()
-        elif self._shutdown_requested:
-            # Asked for after the last look, and before the rest: that wake-up found a turn on its way.
-            mailbox.wake()
+
+    def _rest(self) -> None:
+        if self._shutdown_requested:
+            # Asked for after the last look, and before the end of the turn, which was still on its way.
+            self._inbox.wake()
 
     def _at_work_elsewhere(self) -> bool:
         """Whether another thread than this one is inside of the actor's code."""
@@ -337,16 +248,18 @@ class Actor(pykka.Actor):
 
     def _handle(self, envelope: Envelope[Any]) -> None:
         self._in_hand = envelope
+        message = envelope.message
         try:
             if self._exit is not None:
                 # Killed since the message was taken: the killer may have looked for it before it was in hand.
-                self.mailbox.refuse(envelope)
-            elif isinstance(envelope.message, _ActorStop):
+                self._inbox.refuse(envelope)
+            elif isinstance(message, Tick):
+                if self.timers.accept(message):
+                    self._receive(envelope, message.timer.message)
+            elif isinstance(message, _ActorStop):
                 self._stop_asked(envelope)
-            elif not isinstance(envelope.message, Tick):
-                self._receive(envelope, envelope.message)
-            elif self.timers.accept(envelope.message):
-                self._receive(envelope, envelope.message.timer.message)
+            else:
+                self._receive(envelope, message)
         finally:
             self._in_hand = None
 
@@ -355,11 +268,14 @@ class Actor(pykka.Actor):
         vitals.current_since = time.monotonic()
         vitals.current = type(message).__name__
         try:
-            response = self._handle_receive(message)
+            # Pykka's own way looks for these one by one, for each message.
+            ours = not isinstance(message, _OF_PROXIES)
+            response = self.on_receive(message) if ours else self._handle_receive(message)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this actor's end or its asker's answer
             self._failed(envelope, error)
         else:
-            _answer(envelope, response)
+            if envelope.reply_to is not None:
+                _answer(envelope, response)
         finally:
             vitals.handled += 1
             vitals.current = None
@@ -469,7 +385,7 @@ class Actor(pykka.Actor):
                 self.vitals.since = time.monotonic()
 
     def _put_tick(self, tick: Tick) -> None:
-        self.mailbox.put(Envelope(tick))
+        self._inbox.put(Envelope(tick))
 
 
 class LightActor(Actor):
@@ -512,6 +428,7 @@ class PinnedActor(Actor):
         self._wakeups.put(None)
 
 
+_OF_PROXIES: Final = (ProxyCall, ProxyGetAttr, ProxySetAttr)
 _NO_LIMIT: Final = sys.maxsize
 _NEAR_THE_END: Final = 64
 

@@ -13,8 +13,10 @@ from typing import Any
 from pykka import ActorDeadError, ActorRef, Future
 
 from supervisors.actor import Actor, living
+from supervisors.child import Child, ChildError, ChildState
+from supervisors.operations import Operation
 from supervisors.spec import ChildSpec, ChildSpecError, check_specs
-from supervisors.supervisor import Child, ChildError, ChildState, Operation, Request, Supervisor
+from supervisors.supervisor import Request, Supervisor
 
 
 def start_child(supervisor: ActorRef[Supervisor], spec: ChildSpec) -> Future[ActorRef[Any]]:

@@ -38,7 +38,7 @@ class Mailbox:
     """A queue that wakes its actor when there is something to do, and that can be closed for good.
 
     Any thread may put. One turn at a time takes: `put` schedules a turn where none is on its way, and the turn calls
-    `rest` when it has found nothing more.
+    `take` until it has found nothing more.
     """
 
     def __init__(self) -> None:
@@ -68,28 +68,42 @@ class Mailbox:
 
     def put(self, envelope: Envelope[Any]) -> None:
         """Add a message; never blocks. On a closed mailbox its asker is told that the actor is dead."""
-        schedule: Callable[[], None] | None = None
-        surplus: Envelope[Any] | None = None
         with self._lock:
-            closed = self._closed
-            if not closed:
+            if self._closed or self._limit is not None:
+                schedule, surplus = self._put_carefully(envelope)
+            else:
+                surplus = None
                 waiting = self._queue
                 if waiting is None:
                     waiting = self._queue = deque()
-                if self._limit is not None and len(waiting) >= self._limit:
-                    surplus = self._surplus(waiting, envelope)
-                    self.dropped += surplus is not None
-                if surplus is not envelope:
-                    waiting.append(envelope)
-                    if not self._scheduled:
-                        schedule = self._schedule
-                        self._scheduled = schedule is not None
+                waiting.append(envelope)
+                if self._scheduled:
+                    # Most messages of a busy actor end here.
+                    return
+                schedule = self._schedule
+                self._scheduled = schedule is not None
         if schedule is not None:
             schedule()
-        elif closed:
-            self.refuse(envelope)
         if surplus is not None:
             self._drop(surplus)
+
+    def _put_carefully(self, envelope: Envelope[Any]) -> tuple[Callable[[], None] | None, Envelope[Any] | None]:
+        """Put into a mailbox that is closed or bounded; what to schedule, and what has to go. Under the lock."""
+        if self._closed:
+            return lambda: self.refuse(envelope), None
+        surplus = None
+        waiting = self._queue
+        if waiting is None:
+            waiting = self._queue = deque()
+        if self._limit is not None and len(waiting) >= self._limit:
+            surplus = self._surplus(waiting, envelope)
+            self.dropped += surplus is not None
+        if surplus is not envelope:
+            waiting.append(envelope)
+            if not self._scheduled and self._schedule is not None:
+                self._scheduled = True
+                return self._schedule, surplus
+        return None, surplus
 
     def _surplus(self, queued: deque[Envelope[Any]], envelope: Envelope[Any]) -> Envelope[Any] | None:
         """The message that has to go for this one, perhaps itself; None where all stay. Under the lock."""
@@ -118,19 +132,23 @@ class Mailbox:
         schedule()
 
     def take(self) -> Envelope[Any] | None:
-        """The oldest message; None where there is none. Only the turn calls it."""
-        # Looked at first, as most turns end here and an exception is dear.
+        """The oldest message; None where there is none, and the next one is to schedule a turn. Only the turn calls it.
+
+        After None the turn is over: another may be under way.
+        """
         waiting = self._queue
-        if not waiting:
-            return None
-        if self._limit is not None:
-            # A message may be making room for another just now.
-            with self._lock:
-                return waiting.popleft() if waiting else None
-        try:
-            return waiting.popleft()
-        except IndexError:
-            # Another thread may close the mailbox, which empties it, at any time.
+        if waiting and self._limit is None:
+            try:
+                return waiting.popleft()
+            except IndexError:
+                # Another thread may close the mailbox, which empties it, at any time.
+                pass
+        with self._lock:
+            # Again: a message may have come, or be making room for another, just now.
+            if self._queue:
+                return self._queue.popleft()
+            self._queue = None
+            self._scheduled = False
             return None
 
     def get(self) -> Envelope[Any]:
@@ -143,15 +161,6 @@ class Mailbox:
     def empty(self) -> bool:
         """Whether nothing waits (Pykka's inbox protocol)."""
         return not self._queue
-
-    def rest(self) -> bool:
-        """Called by a turn that ends: whether the next one is to be scheduled at once."""
-        with self._lock:
-            if self._queue:
-                return True
-            self._queue = None
-            self._scheduled = False
-            return False
 
     def close(self) -> None:
         """Take nothing more, and tell every asker that waits that the actor is dead."""

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from supervisors.actor import birth, living
+from supervisors.actor import living
+from supervisors.birth import birth
 from supervisors.events import Down, Ready
 from supervisors.exits import ExitReason
 from supervisors.snapshot import ActorInfo, snapshot

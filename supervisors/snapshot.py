@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from supervisors.actor import Actor, PinnedActor, living
+from supervisors.child import Child
 from supervisors.exits import ExitReason
-from supervisors.supervisor import Child, Supervisor
+from supervisors.supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True)

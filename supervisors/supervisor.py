@@ -1,9 +1,8 @@
 """The supervisor: starts its children in order, restarts those that end, and ends with them.
 
 It is a light actor and never blocks: what takes time (a child's `on_start`, its `on_stop`, a back-off) is waited for
-between messages. Such work is written as a generator that yields what it waits for, so that it reads like OTP's, which
-may block. One such *operation* runs at a time, or one for each child where the children are concurrent; the next ones
-wait their turn, so that a restart and a stop never work against each other.
+between messages. Such work is an operation: see `supervisors.operations`. One runs at a time, or one for each child
+where the children are concurrent, so that a restart and a stop never work against each other.
 """
 
 from __future__ import annotations
@@ -13,17 +12,19 @@ import itertools
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
-from pykka import ActorDeadError, ActorRef, Future
+from pykka import ActorDeadError, Future
 from pykka._envelope import Envelope
 
-from supervisors.actor import ActorState, LightActor, birth, living
+from supervisors.actor import LightActor, living
+from supervisors.birth import birth
+from supervisors.child import Child, ChildState
 from supervisors.events import Down, Ready, Report, ReportKind
 from supervisors.exits import NORMAL, SHUTDOWN, ExitKind, ExitReason, IgnoreStart
+from supervisors.operations import Operation, Operations, Poke
 from supervisors.spec import (
     WORKER_SHUTDOWN,
     AutoShutdown,
@@ -34,94 +35,12 @@ from supervisors.spec import (
     SupervisorFlags,
     check_specs,
 )
-
-Condition = Callable[[], bool]
-Operation = Generator[Condition, None, None]
-"""What is being done, as a generator; it yields what it waits for."""
-
-
-_MOST_TIMES: Final = 64
-"""How many restarts of a child are kept for the snapshot."""
-
-
-class ChildState(Enum):
-    """Where a child is, seen from its supervisor."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    RESTARTING = "restarting"
-    """It waits for its next start."""
-    STOPPED = "stopped"
-    """It has ended, and is not to be started again by itself."""
-
-
-class ChildError(LookupError):
-    """A request about a child that cannot be served, with OTP's word for it.
-
-    Attributes:
-        why: `already_present`, `already_started`, `not_found`, `running`, `restarting`, `simple_one_for_one`,
-            `not_dynamic`.
-    """
-
-    def __init__(self, why: str, child: str) -> None:
-        super().__init__(f"{child}: {why}")
-        self.why = why
-
-
-@dataclass(slots=True)
-class Child:
-    """A child as its supervisor knows it. Only the supervisor writes; any thread may read.
-
-    Attributes:
-        since: when it came to its state, in `time.monotonic()`.
-        restarts: how often it has been started again.
-        failures: how often in a row it has ended or not started, for the back-off.
-        last_exit: why it ended last.
-        next_retry: when it is started again, in `time.monotonic()`, where that is planned.
-        ignored: whether it did not want to run (`IgnoreStart`) when it was started last.
-        is_fresh: whether it has ended by itself, and nothing has been done about it so far.
-    """
-
-    spec: ChildSpec
-    state: ChildState = ChildState.STOPPED
-    since: float = 0.0
-    ref: ActorRef[Any] | None = None
-    epoch: int = 0
-    restarts: int = 0
-    failures: int = 0
-    last_exit: ExitReason | None = None
-    next_retry: float | None = None
-    ignored: bool = False
-    is_fresh: bool = False
-    restart_times: tuple[float, ...] = ()
-    period: float = 5.0
-
-    def recent_restarts(self, now: float) -> int:
-        """How often it has been started again within its supervisor's period, as far as that is kept."""
-        return sum(each >= now - self.period for each in self.restart_times)
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it runs, or may again without being asked to."""
-        return self.is_fresh or self.state is not ChildState.STOPPED
-
-    def enter(self, state: ChildState) -> None:
-        """Come to a state, now."""
-        self.state = state
-        self.since = time.monotonic()
+from supervisors.vitals import ActorState
 
 
 @dataclass(frozen=True, slots=True)
 class _Retry:
     child: Child
-
-
-@dataclass(frozen=True, slots=True)
-class _Poke:
-    """Only there to have the condition of a lane looked at again."""
-
-    lane: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +57,6 @@ class Request:
 class _Requested:
     request: Request
     answer: Future[Any]
-
-
-class _Lane:
-    """The operations that wait for each other."""
-
-    __slots__ = ("condition", "running", "waiting")
-
-    def __init__(self) -> None:
-        self.running: Operation | None = None
-        self.condition: Condition | None = None
-        self.waiting: deque[Operation] = deque()
 
 
 class Supervisor(LightActor):
@@ -177,11 +85,8 @@ class Supervisor(LightActor):
         self._concurrent = flags.concurrent or self.template is not None
         self._numbers = itertools.count(1)
         self._by_epoch: dict[int, Child] = {}
-        self._lanes: dict[str, _Lane] = {}
-        self._touched: deque[str] = deque()
+        self._operations = Operations(self.timers, lambda: self.fenced)
         self._restart_times: deque[float] = deque()
-        self._at_work: Operation | None = None
-        self._lane_at_work = ""
         self._ending = False
         self._stop_askers: list[Future[Any]] = []
         self._request_askers: set[Future[Any]] = set()
@@ -191,7 +96,7 @@ class Supervisor(LightActor):
     def on_start(self) -> None:
         """Begin to start the children."""
         self._run(self._start_all(), "")
-        self._advance()
+        self._operations.advance()
 
     def on_receive(self, message: Any) -> Any:
         """Take in what has happened to a child, and go on with what waits for it."""
@@ -208,11 +113,11 @@ class Supervisor(LightActor):
                 else:
                     child_id = self._new_id() if request.child is None else request.child
                     self._run(self._serve(request, answer, child_id), child_id)
-            case _Poke(lane=lane):
-                self._touched.append(lane)
+            case Poke(lane=lane):
+                self._operations.touch(lane)
             case _:
                 return super().on_receive(message)
-        self._advance()
+        self._operations.advance()
         return None
 
     def on_end(self) -> None:
@@ -247,19 +152,19 @@ class Supervisor(LightActor):
 
     def _shut_down(self) -> None:
         self._begin_end(SHUTDOWN)
-        self._advance()
+        self._operations.advance()
 
     def _stop_asked(self, envelope: Envelope[Any]) -> None:
         if envelope.reply_to is not None:
             self._stop_askers.append(envelope.reply_to)
         self._begin_end(NORMAL)
-        self._advance()
+        self._operations.advance()
 
     def _child_ready(self, message: Ready) -> None:
         child = self._by_epoch.get(message.epoch)
         if child is not None and child.state is ChildState.STARTING:
             child.enter(ChildState.RUNNING)
-            self._touch(child)
+            self._operations.touch(self._lane(child.spec.id))
             self._report(ReportKind.PROGRESS, child)
 
     def _child_down(self, message: Down) -> None:
@@ -271,70 +176,23 @@ class Supervisor(LightActor):
         child.ignored = was is ChildState.STARTING and isinstance(message.reason.error, IgnoreStart)
         child.last_exit = message.reason
         child.enter(ChildState.STOPPED)
-        self._touch(child)
+        self._operations.touch(self._lane(child.spec.id))
         if was is ChildState.RUNNING:
             child.is_fresh = True
             ran = child.since - since
             self._run(self._restart_after(child, message, ran), child.spec.id)
 
-    # -- running operations --------------------------------------------------------------------------------------
+    # -- operations ----------------------------------------------------------------------------------------------
 
     def _run(self, operation: Operation, child_id: str) -> None:
         if self._ending:
             operation.close()
             return
-        self._queue(operation, child_id if self._concurrent else "")
+        self._operations.add(operation, self._lane(child_id))
 
-    def _queue(self, operation: Operation, key: str) -> None:
-        self._lanes.setdefault(key, _Lane()).waiting.append(operation)
-        self._touched.append(key)
-
-    def _touch(self, child: Child) -> None:
-        """Have the operation that may wait for a child go on."""
-        self._touched.append(child.spec.id if self._concurrent else "")
-
-    def _advance(self) -> None:
-        """Go on with the operations that something has happened to: looking at all would be slow with thousands."""
-        while self._touched:
-            key = self._touched.popleft()
-            lane = self._lanes.get(key)
-            if lane is None:
-                continue
-            self._lane_at_work = key
-            while self._step(lane):
-                pass
-            if lane.running is None and not lane.waiting and self._lanes.get(key) is lane:
-                del self._lanes[key]
-
-    def _step(self, lane: _Lane) -> bool:
-        """Go on with a lane; whether it is worth trying again."""
-        if lane.running is None:
-            if not lane.waiting:
-                return False
-            lane.running = lane.waiting.popleft()
-        elif lane.condition is not None and not lane.condition():
-            return False
-        self._at_work = lane.running
-        lane.condition = next(lane.running, None)
-        self._at_work = None
-        if lane.condition is None:
-            lane.running = None
-        return self._exit is None
-
-    def _await(self, condition: Condition, seconds: float | None) -> Operation:
-        """Wait until the condition holds, or for so long."""
-        if condition():
-            return
-        if seconds is None:
-            yield condition
-            return
-        due = time.monotonic() + seconds
-        deadline = object()
-        self.timers.once(deadline, seconds, _Poke(self._lane_at_work))
-        yield lambda: condition() or time.monotonic() >= due
-        self.timers.cancel(deadline)
-
-    # -- operations ----------------------------------------------------------------------------------------------
+    def _lane(self, child_id: str) -> str:
+        """The lane of what is done to a child."""
+        return child_id if self._concurrent else ""
 
     def _start_all(self) -> Operation:
         children = list(self.children.values())
@@ -352,11 +210,11 @@ class Supervisor(LightActor):
         def counted(child_id: str, operation: Operation) -> Operation:
             yield from operation
             left.discard(child_id)
-            self._touched.append("")
+            self._operations.touch("")
 
         for child_id, operation in operations.items():
-            self._queue(counted(child_id, operation), child_id)
-        yield from self._await(lambda: not left, None)
+            self._operations.add(counted(child_id, operation), child_id)
+        yield from self._operations.wait(lambda: not left, None)
 
     def _start_each(self, children: Iterable[Child]) -> Operation:
         """Start children in order. One that fails and has a back-off is retried; any other ends the supervisor."""
@@ -402,7 +260,7 @@ class Supervisor(LightActor):
             # Killed meanwhile: whoever did it may not have seen this child.
             _kill_now(child, "its supervisor has ended")
             return
-        yield from self._await(lambda: child.state is not ChildState.STARTING, spec.start_timeout)
+        yield from self._operations.wait(lambda: child.state is not ChildState.STARTING, spec.start_timeout)
         if child.state is ChildState.STARTING:
             yield from self._kill(child, "its on_start took too long")
         elif child.state is ChildState.RUNNING and spec.restart is Restart.TEMPORARY:
@@ -453,8 +311,7 @@ class Supervisor(LightActor):
                 self.children.pop(each.spec.id, None)
                 continue
             if each.epoch:
-                each.restarts += 1
-                each.restart_times = (*each.restart_times[1 - _MOST_TIMES :], time.monotonic())
+                each.restarted()
             yield from self._start(each)
             if self._is_started(each):
                 continue
@@ -494,7 +351,7 @@ class Supervisor(LightActor):
             if actor is not None:
                 # Otherwise it has ended just now by itself, and its Down is on its way.
                 actor.request_shutdown()
-            yield from self._await(lambda: child.ref is None, _shutdown_seconds(child.spec))
+            yield from self._operations.wait(lambda: child.ref is None, _shutdown_seconds(child.spec))
             if child.ref is not None:
                 yield from self._kill(child, "its on_stop took too long")
         # Otherwise it has ended by itself just before: told with the others, and done with.
@@ -509,7 +366,7 @@ class Supervisor(LightActor):
         child.enter(ChildState.STOPPING)
         _kill_now(child, why)
         # For its Down: without it, it could arrive when the next incarnation has started already.
-        yield from self._await(lambda: child.ref is None, None)
+        yield from self._operations.wait(lambda: child.ref is None, None)
 
     def _end_all(self, reason: ExitReason) -> Operation:
         children = list(self.children.values())
@@ -562,15 +419,10 @@ class Supervisor(LightActor):
         if self._ending:
             return
         self._ending = True
-        for lane in self._lanes.values():
-            for operation in (lane.running, *lane.waiting):
-                # The one that gives up is at work just now; it returns by itself.
-                if operation is not None and operation is not self._at_work:
-                    operation.close()
-        self._lanes.clear()
+        self._operations.drop()
         self._refuse_requests()
         self._enter(ActorState.STOPPING)
-        self._queue(self._end_all(reason), "")
+        self._operations.add(self._end_all(reason), "")
 
     def _significant_ended(self, child: Child) -> None:
         """A significant child has ended for good: end by it, or by the last of them."""
@@ -607,7 +459,11 @@ class Supervisor(LightActor):
         delay = backoff.delay(child.failures)
         child.enter(ChildState.RESTARTING)
         child.next_retry = time.monotonic() + delay
-        self.timers.once(child.spec.id, delay, _Retry(child))
+        if delay > 0:
+            self.timers.once(child.spec.id, delay, _Retry(child))
+        else:
+            # Without the wheel's slots: the world waits for it.
+            self.tell_self(_Retry(child))
         self._report(report, child, retry_in=delay)
 
     def _within_intensity(self) -> bool:

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from pykka import ActorDeadError, ActorRef
+from pykka import ActorRef
+from pykka._envelope import Envelope
 
 from supervisors.dispatcher import Dispatcher
 from supervisors.events import Report, ReportKind
@@ -68,13 +69,10 @@ class System:
     def tell(self, path: str, message: Any) -> bool:
         """Tell whoever lives at a path; a dead letter, and False, where nobody does."""
         ref = self._paths.get(path)
-        if ref is not None:
-            try:
-                ref.tell(message)
-            except ActorDeadError:
-                pass
-            else:
-                return True
+        if ref is not None and ref.is_alive():
+            # As `ref.tell`, for whom a dead actor is an error.
+            ref.actor_inbox.put(Envelope(message))
+            return True
         self.count_dead_letter()
         return False
 

@@ -19,7 +19,7 @@ class _Timer:
     handle: TimerHandle | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tick:
     """A timer that has fired, in the mailbox of its actor."""
 
@@ -78,8 +78,10 @@ class Timers:
             self._timers.pop(tick.key, None)
             timer.handle = None
         else:
-            missed = max(0, int((time.monotonic() - timer.due) / timer.period))
-            timer.due += (missed + 1) * timer.period
+            timer.due += timer.period
+            late = time.monotonic() - timer.due
+            if late >= 0:
+                timer.due += (int(late / timer.period) + 1) * timer.period
             self._arm(tick.key, timer)
         return True
 

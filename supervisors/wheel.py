@@ -12,7 +12,7 @@ from typing import Final
 
 logger = logging.getLogger("supervisors")
 
-RESOLUTION: Final = 0.01
+RESOLUTION: Final = 0.005
 """Seconds. Timers that are due within one slot cost one wake-up: wake-ups are the cost, not timers."""
 
 
@@ -27,7 +27,7 @@ class TimerHandle:
 
 
 class TimerWheel:
-    """Timers in slots of 10 ms, and one daemon thread that sleeps until the next slot that holds any.
+    """Timers in slots of 5 ms, and one daemon thread that sleeps until the next slot that holds any.
 
     At rest it does not wake. Any thread may call it; nothing here blocks for longer than a lock.
     """

@@ -26,7 +26,7 @@ from supervisors import (
     System,
     living,
 )
-from supervisors.actor import birth
+from supervisors.birth import birth
 from supervisors.dispatcher import WORKERS
 from waiting import wait_for
 

@@ -20,6 +20,7 @@ from janitoo_actors.protocol.reading import MAX_DEPTH
 MAX_REQUEST_BYTES: Final = 65_536
 """The largest request that is read. A real one is some 200 bytes; a reply may be megabytes."""
 
+_ENCODER: Final = json.JSONEncoder(allow_nan=False)
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _UUID: Final = re.compile(r"[^/+#]{1,128}")
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
@@ -189,7 +190,10 @@ def dump(payload: Mapping[str, Any]) -> bytes:
 
 def dump_data(data: Any) -> bytes:
     """Write one item of data as UTF-8 JSON. Raises as `dump`."""
-    return json.dumps(data, allow_nan=False).encode("ascii")
+    if type(data) is float and math.isfinite(data):
+        # What most readings are; as the encoder has it.
+        return float.__repr__(data).encode("ascii")
+    return _ENCODER.encode(data).encode("ascii")
 
 
 def finite(data: Any) -> Any:

@@ -227,7 +227,7 @@ def _nothing() -> None:
 
 def _sendable(data: Any) -> Any:
     """The data, where JSON can carry them: a copy, as the driver may change its own at any time."""
-    if data is None or isinstance(data, bool | float | str):
+    if data is None or isinstance(data, (bool, float, str)):
         return finite(data)
     # Whole numbers too: Python writes none of more than some thousand digits.
     return json.loads(json.dumps(data, allow_nan=False))

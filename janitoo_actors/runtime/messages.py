@@ -1,4 +1,8 @@
-"""The messages between the actors of a bus."""
+"""The messages between the actors of a bus.
+
+Nobody changes one that has been told. Those of each poll are not frozen all the same: that would take as long again to
+make them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from janitoo_actors.protocol.messages import NodeState, ValueRequest
 # -- to the link -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Publish:
     """Put a payload on the air, now or not at all: what is missed is told again on the next connection."""
 
@@ -71,7 +75,7 @@ class ValueHealth:
 # -- to the bus ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Read:
     """Read all instances of a value, and tell `reply_to` the `Reading`."""
 
@@ -109,7 +113,7 @@ class Configure:
 # -- from the bus ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """What a read gave: one item for each instance, None for those that failed.
 

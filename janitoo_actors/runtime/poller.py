@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +74,12 @@ class Poller(LightActor):
         self._log = structlog.get_logger().bind(path=self.path, hadd=str(node.hadd))
         self._topic = topics.value(value.genre, node.hadd, value.uuid)
         self._node_path = places.node(node)
-        self._told: tuple[object, ValueHealth] | None = None
+        self._told: tuple[object, str | None, bool] | None = None
         self._delay: float = value.poll_delay
         self._token = 0
         self._waiting = False
+        self._late_at = math.inf
+        self._is_watched = False
         self._again = False
         self._failures = 0
         self._error: str | None = None
@@ -93,13 +97,11 @@ class Poller(LightActor):
         match message:
             case _Tick():
                 self._poll()
-            case _Late(token=token):
-                if self._waiting and token == self._token:
-                    self._read_failed(f"no reading within {self._read_timeout:g} s", hopeless=False)
-            case Reading(token=token) if token == self._token:
-                self._read(message)
             case Reading():
-                pass
+                if message.token == self._token:
+                    self._read(message)
+            case _Late():
+                self._look()
             case PollEvery(delay=delay):
                 self._poll_every(delay)
             case PollNow():
@@ -119,14 +121,35 @@ class Poller(LightActor):
         count = len(self._value.data)
         read = Read(self._node.hadd, self._value.uuid, count, self._token, self.actor_ref)
         if self.tell_path(self._places.bus, read):
-            self.timers.once("late", self._read_timeout, _Late(self._token))
+            self._late_at = time.monotonic() + self._read_timeout
+            self._watch()
         else:
             # The bus is down; with it, its supervisor stops this poller.
             self._waiting = False
 
+    def _watch(self) -> None:
+        """Look when the read under way would be late: one timer for as many reads as come in time until then."""
+        if not self._is_watched:
+            self._is_watched = True
+            self.timers.once("late", self._late_at - time.monotonic(), _Late())
+
+    def _look(self) -> None:
+        self._is_watched = False
+        if not self._waiting or self._late_at == math.inf:
+            return
+        if time.monotonic() < self._late_at:
+            self._watch()
+            return
+        # Told once; it counts when it comes all the same.
+        self._late_at = math.inf
+        self._read_failed(f"no reading within {self._read_timeout:g} s", hopeless=False)
+
     def _read(self, reading: Reading) -> None:
         self._waiting = False
-        self.timers.cancel("late")
+        if self._is_watched and not 0 < self._delay < self._read_timeout:
+            # Nothing is to wake for before the next one.
+            self._is_watched = False
+            self.timers.cancel("late")
         if self._again:
             self._again = False
             self._poll()
@@ -180,10 +203,11 @@ class Poller(LightActor):
         self.tell_path(self._places.link, Publish(self._topic, self._value.payload()))
 
     def _tell_health(self) -> None:
-        health = ValueHealth(self._value.uuid, self._error, polled=self._delay > 0)
         # A node that has been restarted meanwhile knows nothing yet.
-        told = (self.system.lookup(self._node_path), health)
-        if told != self._told and self.tell_path(self._node_path, health):
+        told = (self.system.lookup(self._node_path), self._error, self._delay > 0)
+        if told == self._told:
+            return
+        if self.tell_path(self._node_path, ValueHealth(self._value.uuid, self._error, polled=self._delay > 0)):
             self._told = told
 
 
@@ -194,6 +218,4 @@ class _Tick:
 
 @dataclass(frozen=True, slots=True)
 class _Late:
-    """A read has not come back in time."""
-
-    token: int
+    """A read may not have come back in time."""

@@ -173,9 +173,9 @@ class NodeValue:
                 dump({**self.wire(index, on_air=True), "data": None})[: -len(_NULL)] for index in range(len(self.data))
             ]
             self._heads_of = state
-        parts = [head + dump_data(item) + b"}" for head, item in zip(self._heads, self.data, strict=True)]
         if not self.has_levels:
-            return parts[0]
+            return b"%b%b}" % (self._heads[0], dump_data(self.data[0]))
+        parts = [b"%b%b}" % (head, dump_data(item)) for head, item in zip(self._heads, self.data, strict=True)]
         return b"{" + b", ".join(b'"%d": %b' % each for each in enumerate(parts)) + b"}"
 
     def _label(self, index: int, *, on_air: bool) -> str:

@@ -19,7 +19,7 @@ from pykka import ActorDeadError, Future
 
 from stage import TIMEOUT, ActorClass, LightPlayer, PinnedPlayer, Play, in_threads
 from supervisors import ActorState, ExitKind, ExitReason, LightActor, PinnedActor, Ready, ReportKind, living
-from supervisors.actor import birth
+from supervisors.birth import birth
 from waiting import wait_for
 
 

@@ -12,7 +12,7 @@ from pykka._envelope import Envelope
 
 from stage import TIMEOUT, LightPlayer, PinnedPlayer, Play, in_threads
 from supervisors import Actor, LightActor, PinnedActor, Supervisor, SupervisorFlags, living, start_child
-from supervisors.actor import birth
+from supervisors.birth import birth
 from supervisors.mailbox import Mailbox
 from waiting import wait_for
 

@@ -10,7 +10,7 @@ from pykka import ActorRef, Future
 
 from stage import TIMEOUT, Play, in_threads
 from supervisors import Actor, Down, LightActor, MailboxFullError, Overflow, PinnedActor, Ready, living
-from supervisors.actor import birth
+from supervisors.birth import birth
 from supervisors.exits import NORMAL
 from waiting import wait_for
 

@@ -11,7 +11,7 @@ import pytest
 
 from stage import TIMEOUT, Play
 from supervisors import Actor, ChildSpec, LightActor, PinnedActor, Root, SupervisorFlags, living
-from supervisors.actor import birth
+from supervisors.birth import birth
 from supervisors.wheel import TimerHandle, TimerWheel
 from waiting import wait_for
 

@@ -23,7 +23,8 @@ from supervisors import (
     System,
     living,
 )
-from supervisors.actor import Vitals, birth
+from supervisors.birth import birth
+from supervisors.vitals import Vitals
 from supervisors.watchdog import Watchdog, Zombies, stack_of
 from supervisors.wheel import TimerHandle, TimerWheel
 from waiting import wait_for
