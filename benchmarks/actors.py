@@ -88,7 +88,8 @@ def _pollers(context: Context) -> Iterator[Figure]:
     # A machine that stands still for a moment spoils the tail of one run.
     found = _medians(runs, "pollers", _ACTORS, 1.0, seconds)
     name = f"{_ACTORS:,} timers of 1 s:"
-    yield Figure(f"{name} delivered", found["delivered"] * 100, "%", at_least=99.95, note=f"over {seconds:g} s, {runs} times")
+    note = f"over {seconds:g} s, {runs} times"
+    yield Figure(f"{name} delivered", found["delivered"] * 100, "%", at_least=99.95, note=note)
     note = f"p50 {found['jitter_p50']:.2f} ms; by how much a tick is not 1 s after the last"
     yield Figure(f"{name} jitter, p99", found["jitter_p99"], "ms", goal=10, note=note)
     note = f"p50 {found['late_p50']:.1f} ms; up to a slot of the wheel is meant"
