@@ -148,7 +148,11 @@ load_config_1 = 15
 load_poll_0 = 20
 """
     )
-    assert config.problems == config.warnings == ()
+    assert config.problems == ()
+    assert list(map(str, config.warnings)) == [
+        "x.conf:14: [system] slow_start: nothing reads this key of original servers: "
+        "buses start side by side, and none waits for another"
+    ]
     assert config.logging
     assert config.system.service == "jnt_tutorial"
     host, nut = config.buses
@@ -253,7 +257,7 @@ def nut(*lines: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (nut(), "x.conf:1: [nut] hadd: missing; write the address of the bus, hadd = CCCC/0000, as 0121/0000"),
+        (nut(), "x.conf:1: [nut] hadd: missing: expected the address of a bus, CCCC/0000, as 0121/0000"),
         (
             nut("hadd = 1045"),
             "x.conf:3: [nut] hadd = '1045': expected the address of a bus, CCCC/0000, as 0121/0000",
@@ -367,10 +371,10 @@ def test_number_of_a_bus_that_is_wrong_otherwise_stays_its_own(load_text: Load) 
 
 def test_system_errors_are_all_raised_with_those_of_the_buses(load_text: Load) -> None:
     with pytest.raises(ConfigurationFileError) as failure:
-        load_text("[system]\nbroker_port = x\nslow_start = y\n[nut]\nauto_start = True\n")
+        load_text("[system]\nbroker_port = x\nmax_backoff = y\n[nut]\nauto_start = True\n")
     assert [str(problem).split(": ")[1] for problem in failure.value.problems] == [
         "[system] broker_port = 'x'",
-        "[system] slow_start = 'y'",
+        "[system] max_backoff = 'y'",
         "[nut] hadd",
     ]
 
