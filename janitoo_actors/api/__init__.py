@@ -16,22 +16,17 @@ from janitoo_actors.api.device import Bus, Component, Device, Need, OptionProble
 from janitoo_actors.api.options import (
     Bool,
     Choice,
-    DevicePath,
     Duration,
-    FilePath,
-    Host,
     Line,
     Maybe,
     Memory,
     Names,
     Number,
     OptionType,
-    Port,
-    Secret,
-    SecretText,
     Text,
     Whole,
 )
+from janitoo_actors.api.places import DevicePath, FilePath, Host, Port, Secret, SecretText
 from janitoo_actors.api.schema import Applies, Option
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError

@@ -112,15 +112,17 @@ class Device:
         self.uuid = uuid or self.oid
         problems: list[OptionProblem] = []
         given = options or {}
-        read = dict(self._read(given, problems))
+        read = dict(self._read_options(given, problems))
         if problems:
             raise OptionsError(problems)
-        self._options = {key: read[key][0][1] if read[key] else option.default for key, option in self.options.items()}
+        self._option_data = {
+            key: read[key][0][1] if read[key] else option.default for key, option in self.options.items()
+        }
         self._polls: dict[str, float] = {}
         self._settings: dict[str, list[Any]] = {}
         self._instances: dict[str, list[Instance]] = {}
         for value in self.values.values():
-            self._keep(value, read)
+            self._keep_options(value, read)
         # The values that take their instances from another one, by uuid.
         self._following = {
             uuid: value.instances.follows
@@ -128,7 +130,7 @@ class Device:
             if value.instances is not None and not any(_indexed(f"{uuid}_config", given, []))
         }
 
-    def _keep(self, value: Value, read: Mapping[str, list[tuple[str, Any]]]) -> None:
+    def _keep_options(self, value: Value, read: Mapping[str, list[tuple[str, Any]]]) -> None:
         """Take what has been read of the options of one value."""
         uuid = value.uuid
         if isinstance(value, Setting):
@@ -158,7 +160,7 @@ class Device:
         """Everything that is wrong with the options, without making the device."""
         problems: list[OptionProblem] = []
         # Read for the problems; the data are made again by whoever makes the device.
-        dict(cls._read(options, problems))
+        dict(cls._read_options(options, problems))
         return tuple(problems)
 
     def needs(self) -> Iterator[Need]:
@@ -167,7 +169,7 @@ class Device:
 
     def option(self, key: str) -> Any:
         """The data of an option that is no value. LookupError where there is none of that key."""
-        return self._options[key]
+        return self._option_data[key]
 
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.
@@ -279,7 +281,7 @@ class Device:
         return restore
 
     @classmethod
-    def _read(
+    def _read_options(
         cls, given: Mapping[str, str], problems: list[OptionProblem]
     ) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
         """The key of each declared option, and the text and the data of each line, in the order of the indexes."""

@@ -7,9 +7,7 @@ Each type reads a text (`parse`), writes its data back as a text (`text`), and s
 
 from __future__ import annotations
 
-import ipaddress
 import math
-import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -31,22 +29,9 @@ _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _NOTHING: Final = frozenset({"", "none"})
 _MEMORY: Final = re.compile(r"([0-9]{1,12}) ?([KMG]?)(?:I?B)?")
 _MULTIPLES: Final = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10, "": 1}
-_LABEL: Final = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?|_[\w-]{1,62}")
-_LONGEST_HOST: Final = 253
 _NAME: Final = re.compile(r"[\w.-]+")
 _SEPARATORS: Final = re.compile(r"[,\s]+")
 _EXAMPLE: Final = Hadd(121, 1)
-_CREDENTIALS: Final = "${CREDENTIALS_DIRECTORY}"
-
-
-class SecretText(str):
-    """A password: a text that does not show itself where somebody prints what holds it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """No password in a log or a traceback."""
-        return f"'{HIDDEN}'"
 
 
 class OptionType(Generic[T_co]):
@@ -64,6 +49,11 @@ class OptionType(Generic[T_co]):
     def allowed(self) -> str:
         """What is allowed, as it follows "expected": `a whole number, 1 to 65535`."""
         raise NotImplementedError
+
+    @property
+    def limits(self) -> str:
+        """The range, or the words to choose from, where there are any: `1 to 65535`."""
+        return ""
 
     def parse(self, text: str, folder: Path = Path()) -> T_co:
         """The data that a text stands for.
@@ -124,6 +114,10 @@ class Maybe(OptionType[T | None]):
     def allowed(self) -> str:
         return f"{self.inner.allowed}, or nothing"
 
+    @property
+    def limits(self) -> str:
+        return self.inner.limits
+
     def parse(self, text: str, folder: Path = Path()) -> T | None:
         return None if text.strip().lower() in _NOTHING else self.inner.parse(text, folder)
 
@@ -142,7 +136,11 @@ class Whole(OptionType[int]):
 
     @property
     def allowed(self) -> str:
-        return f"a whole number, {self.low} to {self.high}"
+        return f"a whole number, {self.limits}"
+
+    @property
+    def limits(self) -> str:
+        return f"{self.low} to {self.high}"
 
     def parse(self, text: str, folder: Path = Path()) -> int:  # noqa: ARG002 - it has no paths
         try:
@@ -153,15 +151,6 @@ class Whole(OptionType[int]):
         if not (self.low <= number <= self.high and number.is_integer()):
             raise self.refused()
         return int(number)
-
-
-class Port(Whole):
-    """The number of a TCP or UDP port."""
-
-    name = "port"
-
-    def __init__(self) -> None:
-        super().__init__(1, 65535)
 
 
 class Number(OptionType[float]):
@@ -175,11 +164,15 @@ class Number(OptionType[float]):
 
     @property
     def allowed(self) -> str:
+        return f"a number, {self.limits}" if self.limits else "a number"
+
+    @property
+    def limits(self) -> str:
         if self.low is not None and self.high is not None:
-            return f"a number, {self.low:g} to {self.high:g}"
+            return f"{self.low:g} to {self.high:g}"
         if self.low is not None:
-            return f"a number, {self.low:g} or more"
-        return f"a number, {self.high:g} or less" if self.high is not None else "a number"
+            return f"{self.low:g} or more"
+        return f"{self.high:g} or less" if self.high is not None else ""
 
     def parse(self, text: str, folder: Path = Path()) -> float:  # noqa: ARG002 - it has no paths
         try:
@@ -213,9 +206,13 @@ class Duration(OptionType[float]):
 
     @property
     def allowed(self) -> str:
+        return f"a number of seconds, {self.limits}"
+
+    @property
+    def limits(self) -> str:
         if self.positive:
-            return "a number of seconds, more than 0" + (f", to {self.maximum}" if self.maximum is not None else "")
-        return "a number of seconds, 0 " + (f"to {self.maximum}" if self.maximum is not None else "or more")
+            return "more than 0" + (f", to {self.maximum}" if self.maximum is not None else "")
+        return f"0 to {self.maximum}" if self.maximum is not None else "0 or more"
 
     def parse(self, text: str, folder: Path = Path()) -> float:  # noqa: ARG002 - it has no paths
         try:
@@ -238,6 +235,10 @@ class Bool(OptionType[bool]):
 
     @property
     def allowed(self) -> str:
+        return self.limits
+
+    @property
+    def limits(self) -> str:
         return "True or False"
 
     def parse(self, text: str, folder: Path = Path()) -> bool:  # noqa: ARG002 - it has no paths
@@ -259,6 +260,10 @@ class Choice(OptionType[E]):
 
     @property
     def allowed(self) -> str:
+        return self.limits
+
+    @property
+    def limits(self) -> str:
         *most, last = (kind.value for kind in self.kinds)
         return f"{', '.join(most)} or {last}" if most else last
 
@@ -271,113 +276,6 @@ class Choice(OptionType[E]):
 
     def text(self, data: Any) -> str:
         return str(data.value)
-
-
-class Host(OptionType[str]):
-    """The name or the address of a machine."""
-
-    name = "host"
-
-    @property
-    def allowed(self) -> str:
-        return "the name or the address of a machine, as 192.168.1.4 or pi.example.org"
-
-    def parse(self, text: str, folder: Path = Path()) -> str:  # noqa: ARG002 - it has no paths
-        host = one_line(text)
-        try:
-            ipaddress.ip_address(host.removeprefix("[").removesuffix("]") if host.startswith("[") else host)
-            return host
-        except ValueError:
-            labels = host.removesuffix(".").split(".")
-            # With a number at its end it is an address, and a wrong one.
-            is_name = all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdecimal()
-            if is_name and len(host) <= _LONGEST_HOST:
-                return host
-        if "://" in host or (host.count(":") == 1 and host.partition(":")[2].isdecimal()):
-            raise self.refused("; a port and a protocol have keys of their own") from None
-        raise self.refused()
-
-
-class FilePath(OptionType[Path]):
-    """A path; a relative one starts at the folder of the file, and `~` is the home of the user that runs the server."""
-
-    name = "path"
-
-    @property
-    def allowed(self) -> str:
-        return "a path"
-
-    def parse(self, text: str, folder: Path = Path()) -> Path:
-        line = one_line(text)
-        if not line:
-            raise self.refused()
-        return folder / os.path.expanduser(line)
-
-    def text(self, data: Any) -> str:
-        text = str(data)
-        # What would be taken for the home, or cut off as white space around the text.
-        text = text if text == text.lstrip() and not text.startswith("~") else f"./{text}"
-        return text if text == text.rstrip() else f"{text}/."
-
-
-class SecretPath(FilePath):
-    """The path of a file with a password.
-
-    `${CREDENTIALS_DIRECTORY}` at its start is the folder in which systemd puts what `LoadCredential=` names.
-    """
-
-    @property
-    def allowed(self) -> str:
-        return "the path of a file with the password alone on its first line"
-
-    def parse(self, text: str, folder: Path = Path()) -> Path:
-        line = one_line(text)
-        if line.startswith(_CREDENTIALS):
-            credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-            if not credentials:
-                raise ValueError(f"expected LoadCredential= in the unit of systemd: there is no {_CREDENTIALS} here")
-            return Path(credentials + line.removeprefix(_CREDENTIALS))
-        return super().parse(text, folder)
-
-    def text(self, data: Any) -> str:
-        text = super().text(data)
-        return f"./{text}" if text.startswith("$") else text
-
-
-class DevicePath(FilePath):
-    """The absolute path of a device or of a folder of the system, as `/dev/ttyUSB0`."""
-
-    @property
-    def allowed(self) -> str:
-        return "an absolute path, as /dev/ttyUSB0"
-
-    def parse(self, text: str, folder: Path = Path()) -> Path:
-        path = super().parse(text, folder)
-        # Whatever folder there is: a driver knows of none.
-        if not os.path.expanduser(one_line(text)).startswith("/"):
-            raise self.refused()
-        return path
-
-
-class Secret(OptionType[SecretText | None]):
-    """A password; None where it is empty. It is shown to nobody.
-
-    Each option of this type has two more beside it: `<key>_file`, a file that the password is in, and `<key>_env`, a
-    variable of the environment.
-    """
-
-    name = "password"
-    is_secret = True
-
-    @property
-    def allowed(self) -> str:
-        return "a text of one line"
-
-    def parse(self, text: str, folder: Path = Path()) -> SecretText | None:  # noqa: ARG002 - it has no paths
-        return SecretText(line) if (line := one_line(text)) else None
-
-    def text(self, data: Any) -> str:
-        return "" if data is None else str(data)
 
 
 class Memory(OptionType[int]):
@@ -397,7 +295,11 @@ class Memory(OptionType[int]):
 
     @property
     def allowed(self) -> str:
-        return "a number of bytes, as 64M" + (f"; {self.text(self.least)} or more" if self.least else "")
+        return "a number of bytes, as 64M" + (f"; {self.limits}" if self.limits else "")
+
+    @property
+    def limits(self) -> str:
+        return f"{self.text(self.least)} or more" if self.least else ""
 
     def parse(self, text: str, folder: Path = Path()) -> int:  # noqa: ARG002 - it has no paths
         match = _MEMORY.fullmatch(text.strip().upper())

@@ -23,7 +23,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, overload
 
-from janitoo_actors.api.options import HIDDEN, Line, Maybe, OptionType, SecretPath, Text
+from janitoo_actors.api.options import HIDDEN, Line, Maybe, OptionType, Text
+from janitoo_actors.api.places import SecretPath
 
 T = TypeVar("T")
 

@@ -104,13 +104,21 @@ class SettingType(OptionType[Any]):
         """The type of its entry, its range, its items."""
         value = self.setting
         if value.list_items:
-            return f"one of {', '.join(value.list_items)}"
+            return f"one of {self.limits}"
         what = _ALLOWED.get(value.type, "a text of one line")
+        return f"{what}, {self.limits}" if self.limits else what
+
+    @property
+    def limits(self) -> str:
+        """Its range, or its items."""
+        value = self.setting
+        if value.list_items:
+            return ", ".join(value.list_items)
         if value.minimum == value.maximum:
-            return what
+            return ""
         limits = [f"{value.minimum:g} or more"] if value.minimum is not None else []
         limits += [f"{value.maximum:g} or less"] if value.maximum is not None else []
-        return ", ".join([what, *limits])
+        return ", ".join(limits)
 
     def parse(self, text: str, folder: Path | None = None) -> Any:  # noqa: ARG002 - it has no paths
         """The data that the setting holds."""
@@ -220,7 +228,7 @@ class Value:
         if self.is_polled and self.poll_delay is not None:
             yield Option(
                 Duration(),
-                help=f"Seconds between two polls of {self.uuid}; 0 stops them",
+                help=f"How often {self.uuid} is read and published; 0: never",
                 default=self.poll_delay,
                 applies=Applies.IN_PLACE,
                 key=f"{self.uuid}_poll_0",

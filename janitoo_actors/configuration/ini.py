@@ -25,11 +25,13 @@ class ConfigurationFileError(ConfigurationError):
 
     Attributes:
         problems: everything that is wrong, at least one.
+        warnings: what is odd besides, and would do no harm.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True)

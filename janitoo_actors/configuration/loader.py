@@ -54,7 +54,7 @@ def load(path: Path, registry: Registry) -> ServerConfig:
     warnings.extend(_exposed(ini, sections.exposed))
     if problems:
         # With those of the buses: whoever mends the file wants to see all of it at once.
-        raise ConfigurationFileError(sorted([*problems, *bus_problems], key=_line))
+        raise ConfigurationFileError(sorted([*problems, *bus_problems], key=_line), sorted(warnings, key=_line))
     return ServerConfig(
         path=path,
         system=system,

@@ -29,21 +29,21 @@ class NodeSection(Section):
     name = Option(Line(), help="The name of the node", default_text="the driver's", applies=Applies.IN_PLACE)
     location = Option(
         Line(),
-        help="The location of the node; that of the bus where it is missing",
+        help="Where the node is",
         default_text="that of the bus",
         applies=Applies.IN_PLACE,
         example="Top shelf",
     )
     heartbeat = Option(
         Duration(_LONGEST),
-        help="The heartbeat delay in seconds, 0: only when its state changes; that of the bus where it is missing",
+        help="How often the node says its state; 0: only when it changes",
         default_text="that of the bus",
         applies=Applies.IN_PLACE,
         example="60",
     )
     config_timeout = Option(
         Duration(_LONGEST),
-        help="Seconds without a further change until what was written over the air and needs a restart is applied",
+        help="How long nothing more is written over the air until what needs a restart of the bus is applied",
         default=DEFAULT_CONFIG_TIMEOUT,
         applies=Applies.IN_PLACE,
         example="5",
@@ -65,7 +65,7 @@ class ComponentSection(NodeSection):
 
     hadd = Option[Hadd | None](
         Address(),
-        help="The address of the node; the next free one of its bus where it is missing",
+        help="The address of the node, `CCCC/NNNN`",
         default=None,
         default_text="the next free one of its bus",
         example="0121/0001",
@@ -78,17 +78,17 @@ class BusSection(NodeSection):
     section = "<bus>"
     help = "A bus: what holds components, and a node of the network itself. Its driver declares more keys"
 
-    hadd = Option(Address(bus=True), help="The address of the bus, CCCC/0000", example="0121/0000")
+    hadd = Option(Address(bus=True), help="The address of the bus, `CCCC/0000`", example="0121/0000")
     location = Option(
         Line(),
-        help="The location of the node",
+        help="Where the node is",
         default=DEFAULT_LOCATION,
         applies=Applies.IN_PLACE,
         example="Cupboard",
     )
     heartbeat = Option(
         Duration(_LONGEST),
-        help="The heartbeat delay in seconds, 0: only when its state changes",
+        help="How often the node says its state; 0: only when it changes",
         default=DEFAULT_HEARTBEAT,
         applies=Applies.IN_PLACE,
         example="60",
@@ -97,7 +97,7 @@ class BusSection(NodeSection):
     oid = Option(Text(), help="Which driver it is", default_text="the section's name", example="hostsensor")
     components = Option(
         Text(),
-        help="A component, by its oid; its section is <bus>__<name>",
+        help="A component, by its oid; its section is `[<bus>__<name>]`",
         key=f"{COMPONENT_PREFIX}{NAME}",
         example="hostsensor.load",
     )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from janitoo_actors.api.options import SecretText
+from janitoo_actors.api.places import SecretText
 from janitoo_actors.api.schema import INDEX, MISSING, NAME, Option, Section, option_of
 from janitoo_actors.configuration import secrets
 from janitoo_actors.configuration.ini import IniFile

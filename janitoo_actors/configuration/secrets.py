@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from janitoo_actors.api.options import SecretPath
+from janitoo_actors.api.places import SecretPath
 from janitoo_actors.api.schema import ENV_SUFFIX, FILE_SUFFIX, Option, option_of
 
 _LONGEST: Final = 65536

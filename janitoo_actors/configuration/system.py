@@ -7,19 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from janitoo_actors.api.options import (
-    Choice,
-    Duration,
-    FilePath,
-    Host,
-    Line,
-    Maybe,
-    Port,
-    Secret,
-    SecretText,
-    Text,
-    Whole,
-)
+from janitoo_actors.api.options import Choice, Duration, Line, Maybe, Text, Whole
+from janitoo_actors.api.places import FilePath, Host, Port, Secret, SecretText
 from janitoo_actors.api.schema import Applies, Option, Section, deprecated
 from janitoo_actors.configuration.ini import IniFile
 from janitoo_actors.configuration.model import BrokerConfig, BrokerKind, LogFormat, Problem, SystemConfig
@@ -133,6 +122,8 @@ class SystemSection(Section):
         if self.broker_password is not None and "broker_user" not in self.given:
             yield "broker_password", "expected broker_user beside it: MQTT has no password without a user"
         embedded = self.broker is BrokerKind.EMBEDDED
+        if embedded and self.broker_user is not None and "broker_password" not in self.given:
+            yield "broker_user", "expected broker_password beside it: an embedded broker asks its user for one"
         if embedded and not _is_loopback(self.broker_ip):
             yield (
                 "broker_ip",
