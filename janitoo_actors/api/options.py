@@ -27,7 +27,7 @@ HIDDEN: Final = "***"
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _NOTHING: Final = frozenset({"", "none"})
-_MEMORY: Final = re.compile(r"([0-9]{1,12}) ?([KMG]?)(?:I?B)?")
+_MEMORY: Final = re.compile(r"([0-9]{1,15}) ?([KMG]?)(?:I?B)?")
 _MULTIPLES: Final = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10, "": 1}
 _NAME: Final = re.compile(r"[\w.-]+")
 _SEPARATORS: Final = re.compile(r"[,\s]+")
@@ -272,7 +272,7 @@ class Choice(OptionType[E]):
         for kind in self.kinds:
             if kind.value.lower() == word:
                 return kind
-        raise self.refused(did_you_mean(word, [kind.value for kind in self.kinds]))
+        raise self.refused(did_you_mean(word, [kind.value.lower() for kind in self.kinds]))
 
     def text(self, data: Any) -> str:
         return str(data.value)
