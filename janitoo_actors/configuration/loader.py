@@ -180,7 +180,9 @@ class _Sections:
         if _is_reserved(section) or self._bus_of[section] is not None:
             return False
         own = self._ini.sections[section]
-        return section in self._oids or "auto_start" in own or bool(component_keys(self._ini, section))
+        if section in self._oids or own.get("oid") in self._oids:
+            return True
+        return "auto_start" in own or bool(component_keys(self._ini, section))
 
 
 def _is_reserved(section: str) -> bool:
