@@ -178,12 +178,14 @@ class Section:
 
     Attributes:
         section: its name in the file.
+        title: what it is called in the reference; its name in brackets where it is empty.
         help: a sentence for people.
         options: what is declared, by key, with the companions of passwords.
         given: the keys that the file has, those of `[DEFAULT]` too.
     """
 
     section: ClassVar[str] = ""
+    title: ClassVar[str] = ""
     help: ClassVar[str] = ""
     options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
 

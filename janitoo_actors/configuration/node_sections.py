@@ -61,7 +61,8 @@ class ComponentSection(NodeSection):
     """What the section of a component may hold."""
 
     section = "<bus>__<component>"
-    help = "A component: one node of the network. Its driver declares more keys"
+    title = "A component"
+    help = "One node of the network: `[<bus>__<component>]`. Its driver declares more keys"
 
     hadd = Option[Hadd | None](
         Address(),
@@ -76,7 +77,8 @@ class BusSection(NodeSection):
     """What the section of a bus may hold."""
 
     section = "<bus>"
-    help = "A bus: what holds components, and a node of the network itself. Its driver declares more keys"
+    title = "A bus"
+    help = "What holds components, and a node of the network itself: `[<bus>]`. Its driver declares more keys"
 
     hadd = Option(Address(bus=True), help="The address of the bus, `CCCC/0000`", example="0121/0000")
     location = Option(
@@ -107,7 +109,7 @@ class BusSection(NodeSection):
         default=Isolation.THREAD,
         example="process",
     )
-    memory_max = Option[int | None](
+    memory_max = Option(
         Maybe(Memory(_LEAST_MEMORY, "Python and the runtime alone need some 30M")),
         help="How much memory such a process may use",
         default=None,

@@ -56,7 +56,7 @@ def reference(registry: Registry, drivers: str = "drivers.") -> str:
 
 
 def _section(section: type[Section]) -> Iterator[str]:
-    yield f"## [{section.section}]"
+    yield f"## {section.title or f'[{section.section}]'}"
     yield ""
     yield f"{section.help}."
     yield ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from janitoo_actors.api.options import Choice, Duration, Line, Maybe, Text, Whole
-from janitoo_actors.api.places import FilePath, Host, Port, Secret, SecretText
+from janitoo_actors.api.places import FilePath, Host, Port, Secret
 from janitoo_actors.api.schema import Applies, Option, Section, deprecated
 from janitoo_actors.configuration.ini import IniFile
 from janitoo_actors.configuration.model import BrokerConfig, BrokerKind, LogFormat, Problem, SystemConfig
@@ -43,10 +43,8 @@ class SystemSection(Section):
         Host(), help="Where the broker is", default="127.0.0.1", applies=_SERVER, example="192.168.14.65"
     )
     broker_port = Option(Port(), help="Its port", default=1883, applies=_SERVER, example="8883")
-    broker_user = Option[str | None](
-        Maybe(Line()), help="The user to connect as", default=None, applies=_SERVER, example="janitoo"
-    )
-    broker_password = Option[SecretText | None](
+    broker_user = Option(Maybe(Line()), help="The user to connect as", default=None, applies=_SERVER, example="janitoo")
+    broker_password = Option(
         Secret(), help="That user's password; refused without `broker_user`", default=None, applies=_SERVER
     )
     broker_keepalive = Option(
@@ -56,7 +54,7 @@ class SystemSection(Section):
         applies=_SERVER,
         example="30",
     )
-    broker_ca_file = Option[Path | None](
+    broker_ca_file = Option(
         Maybe(FilePath()),
         help="Speak TLS; the file has the certificate of the authority that signed the broker's",
         default=None,

@@ -13,6 +13,8 @@ import pytest
 
 from drivers.hostsensor import Disks, Load, PiCpu, Processes, Uptime
 from janitoo_actors.api import BusLostError, Component, OptionsError, TemporaryError
+from janitoo_actors.configuration.loader import load
+from janitoo_actors.configuration.registry import Registry
 
 PAGE = (Path(__file__).parents[2] / "docs/drivers.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -70,6 +72,18 @@ def test_a_board_that_does_not_take_it_is_a_bus_that_is_lost(page: ModuleType) -
     with pytest.raises(BusLostError, match="the relay board does not answer: No space left on device"):
         relays.write("relay", "on")
     bus.close()
+
+
+def test_the_meter_of_the_page(page: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "my.conf"
+    (tmp_path / "meter").write_text("s3cret\n")
+    path.write_text("[meter]\nhadd = 0131/0000\nhost = 192.168.14.70\npassword_file = meter\nserial = /dev/none\n")
+    config = load(path, Registry({"meter": page.Meter}, {}))
+    assert config.problems == ()
+    [bus] = config.buses
+    meter = page.Meter("meter", bus.node.options)
+    assert (meter.host, meter.port, meter.password) == ("192.168.14.70", 3493, "s3cret")
+    assert [need.path for need in meter.needs()] == [Path("/dev/none")]
 
 
 def test_the_page_is_right_about_what_is_refused(page: ModuleType) -> None:

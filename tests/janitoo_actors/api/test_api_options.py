@@ -22,7 +22,6 @@ from janitoo_actors.api import (
     OptionsError,
     Port,
     Secret,
-    SecretText,
     Setting,
     Text,
     Value,
@@ -39,7 +38,7 @@ class Nut(Bus):
     host = Option(Host(), default="127.0.0.1", help="Where upsd is")
     port = Option(Port(), default=3493, help="Its port")
     ups = Option(Text(), help="The name of the UPS", example="eaton")
-    password = Option[SecretText | None](Secret(), default=None, help="The user's password")
+    password = Option(Secret(), default=None, help="The user's password")
     quick = Option(Bool(), key="quick_reads", default=False, help="Whether to hurry", applies=Applies.IN_PLACE)
     serial = Option(DevicePath(), default=Path("/dev/ttyUSB0"), help="The port of the UPS")
     pin = Setting[int]("config_byte", default=4, help="A pin", applies=Applies.RESTART_BUS)
