@@ -27,10 +27,11 @@ HIDDEN: Final = "***"
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _NOTHING: Final = frozenset({"", "none"})
-_MEMORY: Final = re.compile(r"([0-9]{1,15}) ?([KMG]?)(?:I?B)?")
+# Not compiled here: that takes longer than the import of this module, and most files have none of these.
+_MEMORY: Final = r"([0-9]{1,15}) ?([KMG]?)(?:I?B)?"
 _MULTIPLES: Final = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10, "": 1}
-_NAME: Final = re.compile(r"[\w.-]+")
-_SEPARATORS: Final = re.compile(r"[,\s]+")
+_NAME: Final = r"[\w.-]+"
+_SEPARATORS: Final = r"[,\s]+"
 _EXAMPLE: Final = Hadd(121, 1)
 
 
@@ -302,7 +303,7 @@ class Memory(OptionType[int]):
         return f"{self.text(self.least)} or more" if self.least else ""
 
     def parse(self, text: str, folder: Path = Path()) -> int:  # noqa: ARG002 - it has no paths
-        match = _MEMORY.fullmatch(text.strip().upper())
+        match = re.fullmatch(_MEMORY, text.strip().upper())
         if match is None or not match[1].isascii():
             raise self.refused()
         number = int(match[1]) * _MULTIPLES[match[2]]
@@ -358,8 +359,8 @@ class Names(OptionType[tuple[str, ...]]):
         return "names with commas between, as one, two"
 
     def parse(self, text: str, folder: Path = Path()) -> tuple[str, ...]:  # noqa: ARG002 - it has no paths
-        names = tuple(each for each in _SEPARATORS.split(text) if each)
-        if not all(map(_NAME.fullmatch, names)):
+        names = tuple(each for each in re.split(_SEPARATORS, text) if each)
+        if not all(re.fullmatch(_NAME, each) for each in names):
             raise self.refused()
         return names
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from janitoo_actors.api.options import HIDDEN, OptionType, Whole
 from janitoo_actors.api.types import one_line
 
-_LABEL: Final = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?|_[\w-]{1,62}")
+_LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?|_[\w-]{1,62}"
 _LONGEST_HOST: Final = 253
 _CREDENTIALS: Final = "${CREDENTIALS_DIRECTORY}"
 
@@ -52,7 +52,7 @@ class Host(OptionType[str]):
         except ValueError:
             labels = host.removesuffix(".").split(".")
             # With a number at its end it is an address, and a wrong one.
-            is_name = all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdecimal()
+            is_name = all(re.fullmatch(_LABEL, label) for label in labels) and not labels[-1].isdecimal()
             if is_name and len(host) <= _LONGEST_HOST:
                 return host
         if "://" in host or (host.count(":") == 1 and host.partition(":")[2].isdecimal()):

@@ -10,8 +10,9 @@ from typing import Any
 
 from janitoo_actors.api.device import Device
 from janitoo_actors.configuration import machine
-from janitoo_actors.configuration.ini import ConfigurationFileError
+from janitoo_actors.configuration.ini import ConfigurationFileError, read
 from janitoo_actors.configuration.loader import load
+from janitoo_actors.configuration.logging_sections import check_logging
 from janitoo_actors.configuration.model import BusConfig, NodeConfig, Problem, ServerConfig
 from janitoo_actors.configuration.registry import Registry
 
@@ -85,7 +86,7 @@ class Report:
 
 
 def examine(path: Path, registry: Registry) -> Report:
-    """Examine a file, and what its buses need of this machine.
+    """Examine a file, its logging too, and what its buses need of this machine.
 
     Blocks for the disk, and for the import of the drivers that the file names. Any thread.
     """
@@ -100,7 +101,10 @@ def examine(path: Path, registry: Registry) -> Report:
         problems += lacking
         if not lacking:
             working.append(bus.section)
-    findings = _findings(problems, config.warnings)
+    wrong_logging, odd_logging = check_logging(read(path), config.system.log_dir)
+    findings = _findings([*problems, *wrong_logging], (*config.warnings, *odd_logging))
+    if wrong_logging:
+        return Report(path, None, findings, ())
     if not config.buses:
         return Report(path, None, findings, ()).with_error("there is no bus to start")
     return Report(path, config, findings, tuple(working))

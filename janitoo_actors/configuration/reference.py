@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from janitoo_actors.api.device import Device
 from janitoo_actors.api.schema import Applies, Option, Section
+from janitoo_actors.configuration.logging_sections import LOGGING_SECTIONS
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.schema import SECTIONS
 
@@ -41,7 +42,7 @@ def reference(registry: Registry, drivers: str = "drivers.") -> str:
         drivers: how the names of the modules start whose drivers are on the page.
     """
     lines = [_HEAD]
-    for section in SECTIONS:
+    for section in (*SECTIONS, *LOGGING_SECTIONS):
         lines += _section(section)
     buses = [registry.bus(oid) for oid in registry.bus_oids]
     for bus in buses:

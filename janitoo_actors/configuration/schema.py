@@ -17,7 +17,7 @@ SERVER_SECTIONS: Final[tuple[type[Section], ...]] = (SystemSection, *OTHER_SECTI
 """The sections of the server itself: those that are no bus and no component."""
 
 SECTIONS: Final[tuple[type[Section], ...]] = (*SERVER_SECTIONS, BusSection, ComponentSection)
-"""All of them, in the order of the reference."""
+"""All of them but those of logging, in the order of the reference."""
 
 
 def options_of(config: ServerConfig, section: str) -> Mapping[str, Option[Any]]:
@@ -35,7 +35,10 @@ def options_of(config: ServerConfig, section: str) -> Mapping[str, Option[Any]]:
             if component.node.uuid == section:
                 inherited = {"location": bus.node.location, "heartbeat": bus.node.heartbeat}
                 return component_options(component.component_class, component.key, inherited)
-    return {}
+    # Most files have no such sections.
+    from janitoo_actors.configuration.logging_sections import logging_options
+
+    return logging_options(section)
 
 
 def lookup(config: ServerConfig, section: str, key: str) -> Option[Any] | None:
