@@ -14,6 +14,8 @@ from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.schema import lookup
 from janitoo_actors.errors import ConfigurationError
 
+pytestmark = pytest.mark.usefixtures("logging_as_before")
+
 GOOD = """\
 [nut]
 hadd = 1/0
