@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -150,8 +151,10 @@ class _Shown:
         if option.is_secret:
             text = HIDDEN if text.strip() else ""
         elif not isinstance(option.type, InstanceType):
-            # As it is meant: a path from the root, a word in lower case.
-            text = option.type.text(option.type.parse(text, self._ini.path.parent.absolute()))
+            # As it is meant: a path from the root, a word in lower case. What cannot be read is no key that counts, as
+            # `pin_00` beside `pin_0`.
+            with contextlib.suppress(ValueError):
+                text = option.type.text(option.type.parse(text, self._ini.path.parent.absolute()))
         return Effective(key, text, Origin.FILE if own else Origin.DEFAULT_SECTION, where, line, option)
 
     def _secret(self, key: str, option: Option[Any]) -> Effective:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -65,16 +66,18 @@ def _holder(path: Path) -> str:
 
 
 def _processes_with(path: Path) -> Iterator[int]:
+    real = os.path.realpath(path)
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            descriptors = [os.readlink(each) for each in (entry / "fd").iterdir()]
-        except OSError:
-            # It has ended, or is somebody else's.
-            continue
-        if str(path) in descriptors:
+        if entry.name.isdecimal() and real in _open_files(entry / "fd"):
             yield int(entry.name)
+
+
+def _open_files(folder: Path) -> Iterator[str]:
+    # A process that has ended, one of somebody else, and a file that has been closed meanwhile.
+    with contextlib.suppress(OSError):
+        for descriptor in folder.iterdir():
+            with contextlib.suppress(OSError):
+                yield os.readlink(descriptor)
 
 
 def _who_may(path: Path) -> str:

@@ -175,12 +175,16 @@ class BusReader:
             # Stands for a class that is not there, which is the problem; what it would declare is not known.
             return {}
         schema = device_class.schema()
-        if clash := schema.keys() & node.keys():
+        if clash := {key for key in schema.keys() & node.keys() if not node[key].deprecated}:
             text = f"the driver {device_class.__name__} declares {', '.join(sorted(clash))}, which every node has"
             self.problems.append(self._ini.problem(section, None, text))
             return {}
         reader.find_secrets(schema)
-        options = {key: text for key, text in reader.options.items() if option_of(node, key) is None}
+        options = {
+            key: text
+            for key, text in reader.options.items()
+            if option_of(node, key) is None or option_of(schema, key) is not None
+        }
         try:
             found = device_class.check_options(options)
             if not found:

@@ -115,7 +115,11 @@ def _import(points: tuple[EntryPoint, ...], base: type[DeviceT], what: str) -> t
     except Exception as error:
         # Importing somebody's module can raise anything.
         reason = f"{type(error).__name__}: {error}"
-        raise DriverError(f"the {what} {point.name!r} cannot be imported from {_provider(point)}: {reason}") from error
+        command = how_to_install(point.name) if isinstance(error, ModuleNotFoundError) else ""
+        raise DriverError(
+            f"the {what} {point.name!r} cannot be imported from {_provider(point)}: {reason}"
+            + (f": {command}" if command else "")
+        ) from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise DriverError(
             f"the {what} {point.name!r} of {_provider(point)} is broken: expected a subclass of {base.__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -183,6 +184,23 @@ def test_device_that_cannot_be_opened(path: Path, tool: Tool, tmp_path: Path) ->
         code, [(_, section, said)] = findings(tool, path)
     assert (code, section) == (1, "board")
     assert said == f"{tmp_path / 'device'} cannot be opened: No such device or address"
+
+
+def test_device_that_is_busy(path: Path, tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "device"
+    opened = os.open
+
+    def open_busy(file: Any, *arguments: Any, **options: Any) -> int:
+        if file == device:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return opened(file, *arguments, **options)
+
+    with device.open("w"):
+        # No file of an ordinary user is ever busy in this way: only devices of the kernel are.
+        monkeypatch.setattr(os, "open", open_busy)
+        board(path, device)
+        code, found = findings(tool, path)
+    assert (code, found) == (1, [("error", "board", f"{device} is busy: process {os.getpid()} has it open")])
 
 
 def test_driver_that_fails_to_say_what_it_needs(path: Path, tool: Tool, tmp_path: Path) -> None:

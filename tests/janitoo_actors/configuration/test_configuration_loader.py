@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 import example_drivers
 from example_drivers import Broken, HostBus, NutBus, Ups, Uptime
-from janitoo_actors.configuration.ini import ConfigurationFileError, parse
+from janitoo_actors.configuration.effective import effective
+from janitoo_actors.configuration.examination import examine
+from janitoo_actors.configuration.ini import ConfigurationFileError, parse, read
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.model import BusConfig, ComponentConfig, ServerConfig
 from janitoo_actors.configuration.system import read_system
@@ -506,6 +508,11 @@ def test_any_file_is_loaded_or_an_error(load_text: Load, file: dict[str, dict[st
     except UnicodeEncodeError:
         # No file can hold it.
         reject()
+    else:
+        # Whatever starts can be shown.
+        assert all(keys for _, keys in effective(config, read(Path("x.conf"))))
+    report = examine(Path("x.conf"), example_drivers.registry())
+    assert (report.config is None) == (not config.buses)
     assert all(str(problem).isprintable() for problem in (*config.problems, *config.warnings))
     nodes = [node for bus in config.buses for node in (bus.node, *(each.node for each in bus.components))]
     assert len({node.hadd for node in nodes}) == len(nodes)

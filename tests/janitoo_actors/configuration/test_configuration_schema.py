@@ -181,6 +181,21 @@ def test_driver_that_declares_what_every_node_has(path: Path) -> None:
     assert [each.expected for each in config.problems] == ["the driver Clash declares location, which every node has"]
 
 
+class Sleepy(Bus):
+    """A bus with a key that other buses had in original files."""
+
+    oid = "sleepy"
+    loop_sleep = Option(Duration(), default=1, help="How long it sleeps")
+
+
+def test_driver_may_declare_a_key_of_original_files(path: Path) -> None:
+    path.write_text("[sleepy]\nhadd = 1/0\nloop_sleep = 2\n")
+    config = load(path, Registry({"sleepy": Sleepy}, {}))
+    assert config.problems == config.warnings == ()
+    [bus] = config.buses
+    assert Sleepy("sleepy", bus.node.options).loop_sleep == 2
+
+
 def test_library_that_is_not_installed(path: Path) -> None:
     path.write_text("[nut]\nhadd = 1/0\nmode = process\n")
     report = examine(path, Registry({"nut": Needy}, {}))
