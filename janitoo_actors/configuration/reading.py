@@ -77,6 +77,8 @@ class SectionReader:
 
         The password itself comes before its `_file`, and that before its `_env`: what is written over the air counts.
         """
+        if not _has_secrets(options):
+            return
         found = (secrets.companion_of(options, key) for key in tuple(self.options))
         companions = sorted((each for each in found if each is not None), key=lambda each: not each.in_file)
         for each in companions:
@@ -125,7 +127,7 @@ class SectionReader:
 
     def exposed(self, options: Mapping[str, Option[Any]]) -> list[str]:
         """The keys of the section whose passwords are in the file itself."""
-        own = self._ini.sections.get(self._section, {})
+        own = self._ini.sections.get(self._section, {}) if _has_secrets(options) else {}
         return [key for key, text in own.items() if text.strip() and _is_secret(option_of(options, key))]
 
     def wrong(self, key: str, expected: str, *, secret: bool | None = None) -> None:
@@ -135,6 +137,11 @@ class SectionReader:
     def _warn(self, key: str, text: str) -> None:
         # Without the value: a misspelt broker_password has a password.
         self._warnings.append(self._ini.problem(self._section, key, text, show=False))
+
+
+def _has_secrets(options: Mapping[str, Option[Any]]) -> bool:
+    # Most sections have none, and there may be a thousand of them.
+    return any(option.type.is_secret for option in options.values())
 
 
 def _is_secret(option: Option[Any] | None) -> bool:
