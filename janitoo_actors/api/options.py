@@ -296,7 +296,7 @@ class Memory(OptionType[int]):
 
     @property
     def allowed(self) -> str:
-        return "a number of bytes, as 64M" + (f"; {self.limits}" if self.limits else "")
+        return "a number of bytes of memory, as 64M" + (f"; {self.limits}" if self.limits else "")
 
     @property
     def limits(self) -> str:
