@@ -45,7 +45,7 @@ class Applies(StrEnum):
     IN_PLACE = "in_place"
     """It counts at once, and everything goes on."""
     RESTART_BUS = "restart_bus"
-    """The bus that the option belongs to is restarted, no other."""
+    """The bus that the option belongs to is restarted, no other; all of them, where it is the server's."""
     RESTART_SERVER = "restart_server"
     """It counts from the next start of the server."""
 

@@ -22,7 +22,7 @@ from janitoo_actors.suggest import did_you_mean
 LISTS: Final = ("loggers", "handlers", "formatters")
 """All three must be there; otherwise none of them is read."""
 
-_SERVER: Final = Applies.RESTART_SERVER
+_IN_PLACE: Final = Applies.IN_PLACE
 
 
 class Level(OptionType[str]):
@@ -82,7 +82,7 @@ class ListSection(Section):
     section = "loggers, handlers, formatters"
     title = "[loggers], [handlers], [formatters]"
     help = "Where the log goes, for Python's logging: all three must be there"
-    keys = Option(Listed(), help="The names of those that there are", applies=_SERVER, example="root, janitoo")
+    keys = Option(Listed(), help="The names of those that there are", applies=_IN_PLACE, example="root, janitoo")
 
 
 class LoggerSection(Section):
@@ -91,19 +91,19 @@ class LoggerSection(Section):
     section = "logger_<name>"
     title = "A logger"
     help = "What a part of the program says: `[logger_root]`, and `[logger_<name>]` for each other name of `[loggers]`"
-    level = Option(Level(), help="The least that is logged", default="NOTSET", applies=Applies.IN_PLACE, example="INFO")
+    level = Option(Level(), help="The least that is logged", default="NOTSET", applies=_IN_PLACE, example="INFO")
     handlers = Option(
-        Listed(), help="Where it goes, of `[handlers]`; it may be empty", applies=_SERVER, example="console"
+        Listed(), help="Where it goes, of `[handlers]`; it may be empty", applies=_IN_PLACE, example="console"
     )
     qualname = Option(
         Line(),
         help="The name of the logger; the root needs none",
         default="",
-        applies=_SERVER,
+        applies=_IN_PLACE,
         example="janitoo_actors",
     )
     propagate = Option(
-        Line(), help="1 where the root shall have it too, else 0", default="1", applies=_SERVER, example="0"
+        Line(), help="1 where the root shall have it too, else 0", default="1", applies=_IN_PLACE, example="0"
     )
 
 
@@ -114,29 +114,27 @@ class HandlerSection(Section):
     title = "A handler"
     help = "Where a log goes: `[handler_<name>]`"
     class_ = Option(
-        Text(), key="class", help="A class of `logging`", applies=_SERVER, example="handlers.RotatingFileHandler"
+        Text(), key="class", help="A class of `logging`", applies=_IN_PLACE, example="handlers.RotatingFileHandler"
     )
     args = Option(
         Anything(),
         help="What the class is made with, as Python has it",
         default="()",
-        applies=_SERVER,
+        applies=_IN_PLACE,
         example="('/tmp/janitoo.log', 'a', 1000000, 3)",
     )
     kwargs = Option(
         Anything(),
         help="Further arguments, as Python has them",
         default="{}",
-        applies=_SERVER,
+        applies=_IN_PLACE,
         example="{'encoding': 'utf-8'}",
     )
-    level = Option(
-        Level(), help="The least that it takes", default="NOTSET", applies=Applies.IN_PLACE, example="WARNING"
-    )
+    level = Option(Level(), help="The least that it takes", default="NOTSET", applies=_IN_PLACE, example="WARNING")
     formatter = Option(
-        Line(), help="How it is written, of `[formatters]`", default="", applies=_SERVER, example="short"
+        Line(), help="How it is written, of `[formatters]`", default="", applies=_IN_PLACE, example="short"
     )
-    target = Option(Line(), help="The handler that a MemoryHandler gives it to", default="", applies=_SERVER)
+    target = Option(Line(), help="The handler that a MemoryHandler gives it to", default="", applies=_IN_PLACE)
 
 
 class FormatterSection(Section):
@@ -149,16 +147,16 @@ class FormatterSection(Section):
         Anything(),
         help="A line",
         default="%(message)s",
-        applies=_SERVER,
+        applies=_IN_PLACE,
         example="%(asctime)s %(levelname)s %(message)s",
     )
-    datefmt = Option(Anything(), help="The time in it", default="", applies=_SERVER, example="%H:%M:%S")
-    style = Option(Line(), help="How the format is written: `%`, `{` or `$`", default="%", applies=_SERVER)
-    validate = Option(Bool(), help="Whether the format is checked", default=True, applies=_SERVER)
+    datefmt = Option(Anything(), help="The time in it", default="", applies=_IN_PLACE, example="%H:%M:%S")
+    style = Option(Line(), help="How the format is written: `%`, `{` or `$`", default="%", applies=_IN_PLACE)
+    validate = Option(Bool(), help="Whether the format is checked", default=True, applies=_IN_PLACE)
     defaults = Option(
-        Anything(), help="What is in a format beside the log, as Python has it", default="{}", applies=_SERVER
+        Anything(), help="What is in a format beside the log, as Python has it", default="{}", applies=_IN_PLACE
     )
-    class_ = Option(Line(), key="class", help="A class of its own", default="", applies=_SERVER)
+    class_ = Option(Line(), key="class", help="A class of its own", default="", applies=_IN_PLACE)
 
 
 LOGGING_SECTIONS: Final[tuple[type[Section], ...]] = (ListSection, LoggerSection, HandlerSection, FormatterSection)

@@ -16,7 +16,6 @@ from janitoo_actors.configuration.reading import SectionReader
 
 # Where the installation of the original puts its files.
 _HOME: Final = Path("/opt/janitoo")
-_SERVER: Final = Applies.RESTART_SERVER
 
 
 class SystemSection(Section):
@@ -29,83 +28,93 @@ class SystemSection(Section):
         Text(),
         help="What the server calls itself in its log",
         default_text="the file's name, without `.conf`",
-        applies=_SERVER,
+        applies=Applies.IN_PLACE,
         example="jnt_cupboard",
     )
     broker = Option(
         Choice(BrokerKind),
         help="Who runs the broker: somebody else, or this server itself, on this machine only",
         default=BrokerKind.EXTERNAL,
-        applies=_SERVER,
+        applies=Applies.RESTART_SERVER,
         example="embedded",
     )
     broker_ip = Option(
-        Host(), help="Where the broker is", default="127.0.0.1", applies=_SERVER, example="192.168.14.65"
+        Host(), help="Where the broker is", default="127.0.0.1", applies=Applies.RESTART_BUS, example="192.168.14.65"
     )
-    broker_port = Option(Port(), help="Its port", default=1883, applies=_SERVER, example="8883")
-    broker_user = Option(Maybe(Line()), help="The user to connect as", default=None, applies=_SERVER, example="janitoo")
+    broker_port = Option(Port(), help="Its port", default=1883, applies=Applies.RESTART_BUS, example="8883")
+    broker_user = Option(
+        Maybe(Line()), help="The user to connect as", default=None, applies=Applies.RESTART_BUS, example="janitoo"
+    )
     broker_password = Option(
-        Secret(), help="That user's password; refused without `broker_user`", default=None, applies=_SERVER
+        Secret(), help="That user's password; refused without `broker_user`", default=None, applies=Applies.RESTART_BUS
     )
     broker_keepalive = Option(
         Whole(0, 65535),
         help="Seconds of silence until the broker takes the server for dead; 0: never",
         default=60,
-        applies=_SERVER,
+        applies=Applies.RESTART_BUS,
         example="30",
     )
     broker_ca_file = Option(
         Maybe(FilePath()),
         help="Speak TLS; the file has the certificate of the authority that signed the broker's",
         default=None,
-        applies=_SERVER,
+        applies=Applies.RESTART_BUS,
         example="/etc/mosquitto/ca.crt",
     )
     log_format = Option(
         Choice(LogFormat),
         help="How the log is written: to be read, or as one JSON object a line",
         default=LogFormat.CONSOLE,
-        applies=_SERVER,
+        applies=Applies.IN_PLACE,
         example="json",
     )
     read_timeout = Option(
         Duration(positive=True),
         help="A reading that takes longer has failed",
         default=10,
-        applies=_SERVER,
+        applies=Applies.RESTART_BUS,
         example="3",
     )
     max_backoff = Option(
         Duration(positive=True),
         help="The longest pause between two tries, where something does not work",
         default=60,
-        applies=_SERVER,
+        applies=Applies.RESTART_BUS,
         example="300",
     )
     heartbeat_timeout = Option(
-        Duration(), help="How late a heartbeat of others may be", default=5, applies=_SERVER, example="10"
+        Duration(), help="How late a heartbeat of others may be", default=5, applies=Applies.IN_PLACE, example="10"
     )
     heartbeat_count = Option(
-        Whole(1, 1000), help="How many of them may be missing", default=3, applies=_SERVER, example="5"
+        Whole(1, 1000), help="How many of them may be missing", default=3, applies=Applies.IN_PLACE, example="5"
     )
     log_dir = Option(
         FilePath(),
         help="The folder of logs; where the log goes is said by `[handlers]`",
         default=_HOME / "log",
-        applies=_SERVER,
+        applies=Applies.IN_PLACE,
         example="/tmp/janitoo/log",
     )
     home_dir = Option(
-        FilePath(), help="The folder of data", default=_HOME / "home", applies=_SERVER, example="/tmp/janitoo/home"
+        FilePath(),
+        help="The folder of data",
+        default=_HOME / "home",
+        applies=Applies.IN_PLACE,
+        example="/tmp/janitoo/home",
     )
     pid_dir = Option(
-        FilePath(), help="The folder of pid files", default=_HOME / "run", applies=_SERVER, example="/tmp/janitoo/run"
+        FilePath(),
+        help="The folder of pid files",
+        default=_HOME / "run",
+        applies=Applies.RESTART_SERVER,
+        example="/tmp/janitoo/run",
     )
     conf_dir = Option(
         FilePath(),
         help="The folder of configuration files",
         default=_HOME / "etc",
-        applies=_SERVER,
+        applies=Applies.IN_PLACE,
         example="/tmp/janitoo/etc",
     )
     slow_start = deprecated("buses start side by side, and none waits for another")

@@ -45,8 +45,10 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("section", "key", "applies", "default"),
     [
-        ("system", "broker_port", Applies.RESTART_SERVER, "1883"),
-        ("system", "broker_password_file", Applies.RESTART_SERVER, None),
+        ("system", "broker", Applies.RESTART_SERVER, "external"),
+        ("system", "broker_port", Applies.RESTART_BUS, "1883"),
+        ("system", "broker_password_file", Applies.RESTART_BUS, None),
+        ("system", "log_format", Applies.IN_PLACE, "console"),
         ("nut", "hadd", Applies.RESTART_BUS, None),
         ("nut", "name", Applies.IN_PLACE, "UPS server"),
         ("nut", "location", Applies.IN_PLACE, "Default location"),
