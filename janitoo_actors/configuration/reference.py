@@ -30,7 +30,7 @@ All keys may be missing but those that say so. *A change* says when a changed fi
 | word | what happens |
 |---|---|
 | at once | it counts at once, and everything goes on |
-| restarts the bus | the bus that the key belongs to is restarted, no other; all of them, where the key is the server's |
+| restarts the bus | the bus that the key belongs to is restarted, no other; all of them, where it is the server's |
 | next start | it counts from the next start of the server |
 """
 
