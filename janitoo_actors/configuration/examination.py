@@ -15,6 +15,7 @@ from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.logging_sections import check_logging
 from janitoo_actors.configuration.model import BusConfig, NodeConfig, Problem, ServerConfig
 from janitoo_actors.configuration.registry import Registry
+from janitoo_actors.configuration.system import read_system
 
 OK = 0
 LEFT_OUT = 1
@@ -93,7 +94,9 @@ def examine(path: Path, registry: Registry) -> Report:
     try:
         config = load(path, registry)
     except ConfigurationFileError as error:
-        return Report(path, None, _findings(error.problems, error.warnings), ())
+        wrong_logging, odd_logging = _logging_of_the_unusable(path)
+        findings = _findings([*error.problems, *wrong_logging], (*error.warnings, *odd_logging))
+        return Report(path, None, findings, ())
     problems = list(config.problems)
     working = []
     for bus in config.buses:
@@ -108,6 +111,15 @@ def examine(path: Path, registry: Registry) -> Report:
     if not config.buses:
         return Report(path, None, findings, ()).with_error("there is no bus to start")
     return Report(path, config, findings, tuple(working))
+
+
+def _logging_of_the_unusable(path: Path) -> tuple[list[Problem], list[Problem]]:
+    """What is wrong and odd with the logging of a file whose other mistakes are told already."""
+    try:
+        ini = read(path)
+    except ConfigurationFileError:
+        return [], []
+    return check_logging(ini, read_system(ini, [], []).log_dir)
 
 
 def _findings(problems: tuple[Problem, ...] | list[Problem], warnings: tuple[Problem, ...]) -> tuple[Finding, ...]:

@@ -104,6 +104,13 @@ def test_what_nothing_reads_is_a_warning(path: Path) -> None:
     assert report.exit_code == 0
 
 
+def test_mistakes_of_the_server_are_told_with_those_of_its_log(path: Path) -> None:
+    write(path, "level = INFO", "level = info")
+    path.write_text(f"{path.read_text()}[system]\nbroker_port = x\n")
+    report = examine(path, example_drivers.registry())
+    assert [each.problem.key for each in report.findings] == ["level", "broker_port"]
+
+
 def test_one_of_three_is_not_read(path: Path) -> None:
     path.write_text("[nut]\nhadd = 1/0\n[loggers]\nkeys = nothing\n")
     assert examine(path, example_drivers.registry()).findings == ()
