@@ -60,6 +60,10 @@ lint: $(DEV) ## Check the style and the format
 types: $(DEV) ## Check the types
 	$(BIN)/mypy
 
+.PHONY: reference
+reference: $(DEV) ## Write docs/reference.md from the schema
+	$(BIN)/python -m janitoo_actors.configuration.reference docs/reference.md
+
 .PHONY: bench
 bench: system-tools $(DEV) ## Run the benchmarks
 	$(BIN)/python -m benchmarks

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 import brokers
@@ -39,3 +41,22 @@ def private_broker(tmp_path: Path) -> Iterator[BrokerFactory]:
 def free_port() -> int:
     """A TCP port that nothing uses on the loopback interface."""
     return brokers.free_port()
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Logging is the whole process's: put it back as it was, pytest's own handlers included."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    formatters = {handler: handler.formatter for handler in handlers}
+    root.handlers = []
+    yield
+    for logger in (root, logging.getLogger("janitoo")):
+        for handler in logger.handlers:
+            handler.close()
+        logger.handlers = []
+    root.handlers, root.level = handlers, level
+    for handler, formatter in formatters.items():
+        handler.setFormatter(formatter)
+    logging.getLogger("pykka").setLevel(logging.NOTSET)
+    structlog.reset_defaults()

@@ -20,10 +20,9 @@ from brokers import BrokerFactory
 from janitoo_actors.commands.run import STOP_TIMEOUT, Exit
 from janitoo_actors.configuration.ini import ConfigurationFileError, parse
 from janitoo_actors.configuration.loader import load
-from janitoo_actors.configuration.model import BusConfig, Problem
-from janitoo_actors.configuration.nodes import BUS_KEYS, NODE_KEYS
+from janitoo_actors.configuration.reference import reference
 from janitoo_actors.configuration.registry import Registry
-from janitoo_actors.configuration.system import KEYS, read_system
+from janitoo_actors.configuration.system import SystemSection
 from tool_runs import start_program
 
 ROOT = Path(__file__).parents[1]
@@ -31,10 +30,11 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 CONFS = tuple(sorted((ROOT / "conf").glob("*.conf")))
 UNIT = ROOT / "conf/janitoo@.service"
 CONFIGURATION = ROOT / "docs/configuration.md"
+REFERENCE = ROOT / "docs/reference.md"
 TOOLS = ROOT / "docs/tools.md"
 
-COMMANDS = ("run", "query", "spy", "collect")
-NAMES = frozenset({*COMMANDS, "node", "query"})
+COMMANDS = ("run", "query", "spy", "collect", "check", "config")
+NAMES = frozenset({*COMMANDS, "node", "query", "show", "init"})
 # How a command is shown: alone, after a prompt, from the folder of the virtual environment.
 COMMAND = re.compile(r"(?:\$ )?(?:\.venv/bin/|/opt/janitoo/venv/bin/)?((?:jnt_[a-z]+|janitoo)(?: .*)?)")
 # Not a whole command: alternatives, or something left out.
@@ -83,115 +83,22 @@ def of(info: str) -> list[Block]:
     return [block for block in BLOCKS if block.info == info]
 
 
-def rows(page: Path, heading: str) -> list[list[str]]:
-    """The rows of all tables under a heading, up to the next one."""
-    text = page.read_text(encoding="utf-8")
-    match = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.DOTALL | re.MULTILINE)
-    assert match is not None, f"{page.name} has no heading {heading!r}"
-    return [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in match[1].splitlines()
-        if line.startswith("| ") and not line.startswith(("| key |", "| argument |"))
-    ]
-
-
 def code(cell: str) -> str:
     """A cell without the marks of code."""
     return cell.replace("`", "")
 
 
-# -- [system] --------------------------------------------------------------------------------------------------------
+# -- the reference ---------------------------------------------------------------------------------------------------
 
 
-def system_defaults() -> dict[str, object]:
-    problems: list[Problem] = []
-    system = read_system(parse(b"[system]\n", Path("my.conf")), problems, [])
-    assert not problems
-    broker = {"broker": "kind", "broker_ip": "host"}
-    return {
-        key: getattr(system.broker, broker.get(key, key.removeprefix("broker_")))
-        if key.startswith("broker")
-        else getattr(system, key)
-        for key in KEYS
-    }
+def test_the_reference_is_what_the_schema_says() -> None:
+    # `make reference` writes it.
+    assert REFERENCE.read_text(encoding="utf-8") == reference(Registry.installed())
 
 
-def test_every_key_of_system_is_explained_once() -> None:
-    assert sorted(code(row[0]) for row in rows(CONFIGURATION, "[system]")) == sorted(KEYS)
-
-
-@pytest.mark.parametrize("row", rows(CONFIGURATION, "[system]"), ids=lambda row: code(row[0]))
-def test_key_of_system(row: list[str], tmp_path: Path) -> None:
-    key, _, default, meaning, example = row
-    actual = system_defaults()[code(key)]
-    if key == "`service`":
-        assert (actual, default) == ("my", "the file's name, without `.conf`")
-    elif actual is None:
-        assert default == "none"
-    else:
-        shown = f"{actual:g}" if isinstance(actual, float) else str(actual)
-        assert default == f"`{shown}`"
-    assert meaning
-    assert code(example).startswith(f"{code(key)} = ")
-    (tmp_path / "ca.crt").touch()
-    problems: list[Problem] = []
-    user = "broker_user = me\n" if key == "`broker_password`" else ""
-    read_system(parse(f"[system]\n{user}{code(example)}\n".encode(), tmp_path / "my.conf"), problems, problems)
-    assert problems == []
-
-
-# -- buses and components --------------------------------------------------------------------------------------------
-
-
-def minimal_bus(tmp_path: Path) -> BusConfig:
-    path = tmp_path / "my.conf"
-    path.write_text("[hostsensor]\nhadd = 0121/0000\ncomponents.load = hostsensor.load\n", encoding="utf-8")
-    config = load(path, Registry.installed())
-    assert not config.problems
-    return config.buses[0]
-
-
-def test_every_key_of_a_bus_is_explained_with_its_default(tmp_path: Path) -> None:
-    table = {code(row[0]): row[2] for row in rows(CONFIGURATION, "A bus")}
-    assert sorted(table) == sorted([*NODE_KEYS, *BUS_KEYS, "components.<name>"])
-    # The minimal one has none of the keys with a default, and is started.
-    node = minimal_bus(tmp_path).node
-    assert table["auto_start"] == "`True`"
-    assert table["location"] == f"`{node.location}`"
-    assert table["heartbeat"] == f"`{node.heartbeat}`"
-    assert table["config_timeout"] == f"`{node.config_timeout}`"
-    assert table["isolation"] == f"`{minimal_bus(tmp_path).isolation.value}`"
-    assert table["memory_max"] == ("none" if minimal_bus(tmp_path).memory_max is None else "")
-
-
-def test_every_key_of_a_component_is_explained_with_its_default(tmp_path: Path) -> None:
-    table = {code(row[0]): row[2] for row in rows(CONFIGURATION, "A component")}
-    theirs = {"<value>_poll_0", "<value>_config_<index>", "<setting>_0"}
-    assert sorted(table) == sorted({*NODE_KEYS, *theirs})
-    bus = minimal_bus(tmp_path)
-    node = bus.components[0].node
-    assert node.hadd_assigned
-    assert (node.location, node.heartbeat) == (bus.node.location, bus.node.heartbeat)
-    assert table["location"] == table["heartbeat"] == "that of the bus"
-    assert table["config_timeout"] == f"`{node.config_timeout}`"
-
-
-@pytest.mark.parametrize("heading", ["A bus", "A component"])
-def test_the_examples_of_the_keys_are_right(heading: str, tmp_path: Path) -> None:
-    examples = {code(row[0]): code(row[4]) for row in rows(CONFIGURATION, heading)}
-    # Of a driver that is not there.
-    examples.pop("<setting>_0", None)
-    if heading == "A bus":
-        lines = [text for text in examples.values() if text != "auto_start = False"]
-        text = "\n".join(["[hostsensor]", *lines])
-    else:
-        bus = ["[hostsensor]", "hadd = 0121/0000", "components.load = hostsensor.load"]
-        text = "\n".join([*bus, "[hostsensor__load]", *examples.values()])
-    path = tmp_path / "my.conf"
-    path.write_text(f"{text}\n", encoding="utf-8")
-    config = load(path, Registry.installed())
-    assert config.problems == config.warnings == ()
-    assert len(config.buses) == 1
+@pytest.mark.parametrize("key", SystemSection.options)
+def test_every_key_of_system_is_in_the_reference(key: str) -> None:
+    assert f"| `{key}` | " in REFERENCE.read_text(encoding="utf-8")
 
 
 # -- the INI files ---------------------------------------------------------------------------------------------------
@@ -244,7 +151,7 @@ def test_whole_file_of_a_page_has_no_problem(block: Block, tmp_path: Path) -> No
 @pytest.mark.parametrize("block", of("ini fragment"), ids=str)
 def test_part_of_a_file_is_an_ini_file_with_known_keys(block: Block) -> None:
     ini = parse(block.text.encode(), Path("my.conf"))
-    assert set(ini.sections.get("system", {})) <= set(KEYS)
+    assert set(ini.sections.get("system", {})) <= set(SystemSection.options)
 
 
 @pytest.mark.parametrize("block", of("ini wrong"), ids=str)
@@ -375,7 +282,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("path", [*PAGES, *CONFS, UNIT], ids=lambda path: path.name)
 def test_paths_are_those_of_any_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    found = re.findall(r"(?<![\w.~/*…>:-])/[A-Za-z][\w.@-]*(?:/[\w.@-]+)*", text)
+    found = re.findall(r"(?<![\w.~/*…>:}-])/[A-Za-z][\w.@-]*(?:/[\w.@-]+)*", text)
     strange = [each for each in found if not _is_for_anybody(each)]
     assert strange == []
     assert str(ROOT) not in text

@@ -12,27 +12,62 @@ A component in full:
             return os.getloadavg()[0]
 """
 
-from janitoo_actors.api.device import Bus, Component, Device, OptionProblem, OptionsError
+from janitoo_actors.api.device import Bus, Component, Device, Need, OptionProblem, OptionsError
+from janitoo_actors.api.options import (
+    Bool,
+    Choice,
+    Duration,
+    Line,
+    Maybe,
+    Memory,
+    Names,
+    Number,
+    OptionType,
+    Text,
+    Whole,
+)
+from janitoo_actors.api.places import DevicePath, FilePath, Host, Port, Secret, SecretText
+from janitoo_actors.api.schema import Applies, Option
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError
 from janitoo_actors.protocol.codes import Capability, CommandClass, Genre, ValueType
 
 __all__ = [
+    "Applies",
+    "Bool",
     "Bus",
     "BusLostError",
     "Capability",
+    "Choice",
     "CommandClass",
     "Component",
     "ConfigurationError",
     "Device",
+    "DevicePath",
+    "Duration",
+    "FilePath",
     "Genre",
+    "Host",
     "Instance",
     "Instances",
+    "Line",
+    "Maybe",
+    "Memory",
+    "Names",
+    "Need",
+    "Number",
+    "Option",
     "OptionProblem",
+    "OptionType",
     "OptionsError",
     "PermanentError",
+    "Port",
+    "Secret",
+    "SecretText",
     "Setting",
     "TemporaryError",
+    "Text",
     "Value",
     "ValueType",
+    "Whole",
 ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from janitoo_actors.api.types import seconds
-from janitoo_actors.api.values import Instance, Setting, Value
+from janitoo_actors.api.options import HIDDEN
+from janitoo_actors.api.schema import INDEX, Option, by_key
+from janitoo_actors.api.values import Instance, InstanceType, Setting, Value
 from janitoo_actors.errors import ConfigurationError
 from janitoo_actors.protocol.codes import Capability, CommandClass
 
@@ -22,7 +24,7 @@ class OptionProblem:
 
     Attributes:
         key: the option, as `load_poll_0`.
-        value: what the file has; None where the option is missing.
+        value: what the file has; None where the option is missing, and never a password.
         expected: what was expected, as "a whole number from 0 to 255".
     """
 
@@ -43,6 +45,24 @@ class OptionsError(ConfigurationError):
         self.problems = tuple(problems)
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A device or a file that a driver opens.
+
+    Attributes:
+        path: as `/dev/i2c-1`.
+        writes: whether it is opened for writing too.
+        advice: what to do where it is missing: "add dtparam=i2c_arm=on to /boot/firmware/config.txt".
+        opens: whether `janitoo check` may open it to see whether that works. False where that would do something, as to
+            a serial port, whose device may restart then.
+    """
+
+    path: Path
+    writes: bool = True
+    advice: str = ""
+    opens: bool = True
+
+
 class Device:
     """What a bus and a component have in common: values, and options.
 
@@ -54,6 +74,8 @@ class Device:
         product_name, product_type, product_manufacturer: for people, on the wire.
         capabilities, cmd_classes: of the node, on the wire; the classes of its values are added to them.
         values: what is declared, by name, in the order of declaration.
+        options: those that are no values on the wire (a host, a password), by key. Those of values are in `schema`.
+        requires: the modules of libraries that it imports when it is opened, for `janitoo check`: `("smbus2",)`.
         uuid: the node's uuid on the wire, which is its section.
     """
 
@@ -65,12 +87,17 @@ class Device:
     capabilities: ClassVar[tuple[Capability, ...]] = ()
     cmd_classes: ClassVar[tuple[int, ...]] = (CommandClass.CONFIGURATION,)
     values: ClassVar[Mapping[str, Value]] = MappingProxyType({})
+    options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
+    requires: ClassVar[tuple[str, ...]] = ()
+    _schema: ClassVar[Mapping[str, Option[Any]]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Collect the values that are declared on the class and on those it inherits from."""
+        """Collect the values and options that are declared on the class and on those it inherits from."""
         super().__init_subclass__(**kwargs)
-        declared = {**cls.values, **{key: it for key, it in vars(cls).items() if isinstance(it, Value)}}
-        cls.values = MappingProxyType(declared)
+        own = vars(cls).values()
+        cls.values = MappingProxyType({**cls.values, **{each.uuid: each for each in own if isinstance(each, Value)}})
+        options = by_key(each for each in own if isinstance(each, Option))
+        cls.options = MappingProxyType({**cls.options, **options})
 
     def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
         """Make the device of the options of its section. Opens nothing and never blocks.
@@ -85,38 +112,64 @@ class Device:
         self.uuid = uuid or self.oid
         problems: list[OptionProblem] = []
         given = options or {}
-        self._polls = dict(self._read_polls(given, problems))
-        self._settings = dict(self._read_settings(given, problems))
-        self._instances = dict(self._read_instances(given, problems))
+        read = dict(self._read_options(given, problems))
+        if problems:
+            raise OptionsError(problems)
+        self._option_data = {
+            key: read[key][0][1] if read[key] else option.default for key, option in self.options.items()
+        }
+        self._polls: dict[str, float] = {}
+        self._settings: dict[str, list[Any]] = {}
+        self._instances: dict[str, list[Instance]] = {}
+        for value in self.values.values():
+            self._keep_options(value, read)
         # The values that take their instances from another one, by uuid.
         self._following = {
             uuid: value.instances.follows
             for uuid, value in self.values.items()
             if value.instances is not None and not any(_indexed(f"{uuid}_config", given, []))
         }
-        if problems:
-            raise OptionsError(problems)
+
+    def _keep_options(self, value: Value, read: Mapping[str, list[tuple[str, Any]]]) -> None:
+        """Take what has been read of the options of one value."""
+        uuid = value.uuid
+        if isinstance(value, Setting):
+            self._settings[uuid] = [data for _, data in read[f"{uuid}_{INDEX}"]] or [value.default]
+            return
+        if value.is_polled and value.poll_delay is not None:
+            polls = read[f"{uuid}_poll_0"]
+            self._polls[uuid] = polls[0][1] if polls else value.poll_delay
+        if value.instances is None:
+            self._instances[uuid] = [Instance()]
+        else:
+            lines = enumerate(read[f"{uuid}_config_{INDEX}"])
+            self._instances[uuid] = [Instance(index, data, text) for index, (text, data) in lines]
 
     @classmethod
-    def option_keys(cls) -> Iterator[tuple[str, Value]]:
-        """Every option that the class declares, without its index: `load_config`, `load_poll`, `pin`."""
-        for uuid, value in cls.values.items():
-            if isinstance(value, Setting):
-                yield uuid, value
-                continue
-            if value.instances is not None:
-                yield f"{uuid}_config", value
-            if value.is_polled:
-                yield f"{uuid}_poll", value
+    def schema(cls) -> Mapping[str, Option[Any]]:
+        """Every option that the class declares, by key: its own, then those of its values. `option_of` looks one up."""
+        made: Mapping[str, Option[Any]] | None = vars(cls).get("_schema")
+        if made is None:
+            of_values = (option for value in cls.values.values() for option in value.options())
+            made = MappingProxyType(by_key([*cls.options.values(), *of_values]))
+            cls._schema = made
+        return made
 
     @classmethod
     def check_options(cls, options: Mapping[str, str]) -> tuple[OptionProblem, ...]:
         """Everything that is wrong with the options, without making the device."""
         problems: list[OptionProblem] = []
-        for reader in (cls._read_polls, cls._read_settings, cls._read_instances):
-            # Exhausted for the problems; the data are made again by whoever makes the device.
-            dict(reader(options, problems))
+        # Read for the problems; the data are made again by whoever makes the device.
+        dict(cls._read_options(options, problems))
         return tuple(problems)
+
+    def needs(self) -> Iterator[Need]:
+        """The devices and files that it needs to be opened, for `janitoo check`. Drivers override it; opens nothing."""
+        yield from ()
+
+    def option(self, key: str) -> Any:
+        """The data of an option that is no value. LookupError where there is none of that key."""
+        return self._option_data[key]
 
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.
@@ -228,60 +281,24 @@ class Device:
         return restore
 
     @classmethod
-    def _read_polls(cls, options: Mapping[str, str], problems: list[OptionProblem]) -> Iterator[tuple[str, float]]:
-        for uuid, value in cls.values.items():
-            if not value.is_polled or value.poll_delay is None:
-                continue
-            key = f"{uuid}_poll_0"
-            delay = value.poll_delay
-            if key in options:
+    def _read_options(
+        cls, given: Mapping[str, str], problems: list[OptionProblem]
+    ) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+        """The key of each declared option, and the text and the data of each line, in the order of the indexes."""
+        for option in cls.schema().values():
+            read = []
+            for key, text in _lines_of(option, given, problems):
                 try:
-                    delay = seconds(options[key])
+                    read.append((text, option.type.parse(text)))
                 except ValueError as error:
-                    problems.append(_problem(key, options[key], error))
-            yield uuid, delay
-
-    @classmethod
-    def _read_settings(
-        cls, options: Mapping[str, str], problems: list[OptionProblem]
-    ) -> Iterator[tuple[str, list[Any]]]:
-        for uuid, value in cls.values.items():
-            if not isinstance(value, Setting):
-                continue
-            data = []
-            for key, text in _indexed(uuid, options, problems):
-                try:
-                    data.append(value.coerce(text))
-                except ValueError as error:
-                    problems.append(_problem(key, text, error))
-            yield uuid, data or [value.default]
-
-    @classmethod
-    def _read_instances(
-        cls, options: Mapping[str, str], problems: list[OptionProblem]
-    ) -> Iterator[tuple[str, list[Instance]]]:
-        for uuid, value in cls.values.items():
-            if isinstance(value, Setting):
-                continue
-            declared = value.instances
-            if declared is None:
-                yield uuid, [Instance()]
-                continue
-            texts = list(_indexed(f"{uuid}_config", options, problems))
-            if not texts and declared.follows is not None:
-                texts = list(_indexed(f"{declared.follows}_config", options, []))
-            if not texts:
-                texts = [(f"{uuid}_config_{index}", text) for index, text in enumerate(declared.defaults)]
-            instances = []
-            for index, (key, text) in enumerate(texts):
-                try:
-                    instances.append(Instance(index, declared.parse(text), text))
-                except ValueError as error:
-                    problem = _problem(key, text, error)
+                    expected = str(error).removeprefix("expected ")
+                    problem = OptionProblem(key, HIDDEN if option.is_secret else text, expected)
                     # Values that follow another one find the same problem in its options.
                     if problem not in problems:
                         problems.append(problem)
-            yield uuid, instances
+            if option.is_required and option.key not in given:
+                problems.append(OptionProblem(option.key, None, f"{option.type.allowed}: it must be there"))
+            yield option.key, read
 
 
 class Component(Device):
@@ -323,6 +340,25 @@ class Bus(Device):
         """Give back what `open` took; called on the bus's thread, once, also where `open` failed."""
 
 
+def _lines_of(
+    option: Option[Any], given: Mapping[str, str], problems: list[OptionProblem]
+) -> Iterator[tuple[str, str]]:
+    """The keys and the texts of an option: of its one line, or of all its indexes, or of what it has instead."""
+    if not option.is_family:
+        if option.key in given:
+            yield option.key, given[option.key]
+        return
+    prefix = option.key.removesuffix(f"_{INDEX}")
+    lines = list(_indexed(prefix, given, problems))
+    if isinstance(option.type, InstanceType):
+        follows = option.type.instances.follows
+        if not lines and follows is not None:
+            lines = list(_indexed(f"{follows}_config", given, []))
+        if not lines:
+            lines = [(f"{prefix}_{index}", text) for index, text in enumerate(option.defaults)]
+    yield from lines
+
+
 def _indexed(prefix: str, options: Mapping[str, str], problems: list[OptionProblem]) -> Iterator[tuple[str, str]]:
     """The options `<prefix>_0`, `<prefix>_1`, …, in order; a gap is a problem."""
     found = {
@@ -333,7 +369,3 @@ def _indexed(prefix: str, options: Mapping[str, str], problems: list[OptionProbl
             problems.append(OptionProblem(f"{prefix}_{index}", None, f"it to be there, as {prefix}_{max(found)} is"))
             return
         yield found[index], options[found[index]]
-
-
-def _problem(key: str, value: str, error: ValueError) -> OptionProblem:
-    return OptionProblem(key, value, str(error).removeprefix("expected "))

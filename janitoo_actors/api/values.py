@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
-from janitoo_actors.api.types import coerce
+from janitoo_actors.api.options import Duration, OptionType
+from janitoo_actors.api.schema import INDEX, Applies, Option
+from janitoo_actors.api.types import coerce, to_text
 from janitoo_actors.protocol.codes import Genre, ValueType
 from janitoo_actors.protocol.entries import standard_entry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from janitoo_actors.api.device import Device
 
 T = TypeVar("T")
+_ALLOWED: Final = {
+    ValueType.BOOL: "True or False",
+    ValueType.BYTE: "a whole number from 0 to 255",
+    ValueType.SHORT: "a whole number from -32768 to 32767",
+    ValueType.INT: "a whole number",
+    ValueType.DECIMAL: "a number",
+    ValueType.HADD: "an address CCCC/NNNN, as 0121/0001",
+    ValueType.IP: "an IP address",
+    ValueType.RGB: "a colour as #rrggbb",
+    ValueType.JSON: "JSON",
+    ValueType.ARRAY: "a JSON array",
+}
+"""What the data of a setting may be, for people, where they are not a text."""
+
 _Reader = TypeVar("_Reader", bound=Callable[..., Any])
 
 
@@ -42,6 +60,7 @@ class Instances:
         defaults: the configurations where the section has none.
         parse: makes the text into what `Instance.config` holds; raises ValueError("expected …") where it cannot.
         follows: another value whose instances this one takes where its own are not configured.
+        applies: how a change of a configuration is applied to a running server.
     """
 
     label: str
@@ -50,6 +69,64 @@ class Instances:
     defaults: Sequence[str] = ("",)
     parse: Callable[[str], Any] = str
     follows: str | None = None
+    applies: Applies = Applies.IN_PLACE
+
+
+class InstanceType(OptionType[Any]):
+    """The type of an option that makes an instance: what the driver's `parse` takes."""
+
+    name = "text"
+
+    def __init__(self, instances: Instances) -> None:
+        self.instances = instances
+
+    @property
+    def allowed(self) -> str:
+        """Only the driver's parser knows, and says it where the text is wrong."""
+        examples = [f'"{each}"' for each in self.instances.defaults if each]
+        return f"{self.name}, as {' or '.join(examples)}" if examples else self.name
+
+    def parse(self, text: str, folder: Path | None = None) -> Any:  # noqa: ARG002 - it has no paths
+        """What the driver makes of it."""
+        return self.instances.parse(text)
+
+
+class SettingType(OptionType[Any]):
+    """The type of a setting: what its entry takes, and the driver's `parse`."""
+
+    def __init__(self, setting: Setting[Any]) -> None:
+        self.setting = setting
+        self.name = setting.type.name.lower()
+        self.is_secret = setting.type is ValueType.PASSWORD
+
+    @property
+    def allowed(self) -> str:
+        """The type of its entry, its range, its items."""
+        value = self.setting
+        if value.list_items:
+            return f"one of {self.limits}"
+        what = _ALLOWED.get(value.type, "a text of one line")
+        return f"{what}, {self.limits}" if self.limits else what
+
+    @property
+    def limits(self) -> str:
+        """Its range, or its items."""
+        value = self.setting
+        if value.list_items:
+            return ", ".join(value.list_items)
+        if value.minimum == value.maximum:
+            return ""
+        limits = [f"{value.minimum:g} or more"] if value.minimum is not None else []
+        limits += [f"{value.maximum:g} or less"] if value.maximum is not None else []
+        return ", ".join(limits)
+
+    def parse(self, text: str, folder: Path | None = None) -> Any:  # noqa: ARG002 - it has no paths
+        """The data that the setting holds."""
+        return self.setting.coerce(text)
+
+    def text(self, data: Any) -> str:
+        """The data as the file holds them."""
+        return to_text(data)
 
 
 class Value:
@@ -136,6 +213,27 @@ class Value:
         self.written_by = method.__name__
         return method
 
+    def options(self) -> Iterator[Option[Any]]:
+        """The options that configure it: `load_config_<index>`, `load_poll_0`."""
+        if self.instances is not None:
+            follows = self.instances.follows
+            hint = f"; those of {follows} where there is none" if follows is not None else ""
+            yield Option(
+                InstanceType(self.instances),
+                help=f"{self.instances.help}{hint}",
+                defaults=self.instances.defaults,
+                applies=self.instances.applies,
+                key=f"{self.uuid}_config_{INDEX}",
+            )
+        if self.is_polled and self.poll_delay is not None:
+            yield Option(
+                Duration(),
+                help=f"How often {self.uuid} is read and published; 0: never",
+                default=self.poll_delay,
+                applies=Applies.IN_PLACE,
+                key=f"{self.uuid}_poll_0",
+            )
+
     def coerce(self, raw: Any) -> Any:
         """The data that `raw` stands for; ValueError("expected …") where it is none of this value's."""
         return coerce(self.type, raw, minimum=self.minimum, maximum=self.maximum, items=self.list_items)
@@ -152,11 +250,28 @@ class Setting(Value, Generic[T]):
     Args:
         entry: a `config_*` entry.
         parse: a further check: makes the data into what the attribute gives, or raises ValueError("expected …").
+        applies: how a change is applied to a running server: `Applies.RESTART_BUS` where the device must be opened
+            anew, as for a pin.
     """
 
-    def __init__(self, entry: str, *, parse: Callable[[Any], T] | None = None, **declared: Any) -> None:
+    def __init__(
+        self,
+        entry: str,
+        *,
+        parse: Callable[[Any], T] | None = None,
+        applies: Applies = Applies.IN_PLACE,
+        **declared: Any,
+    ) -> None:
         super().__init__(entry, **declared)
         self.parse = parse
+        self.applies = applies
+
+    def options(self) -> Iterator[Option[Any]]:
+        """The options that configure it: `pin_<index>`."""
+        default = () if self.default is None else (to_text(self.default),)
+        yield Option(
+            SettingType(self), help=self.help, defaults=default, applies=self.applies, key=f"{self.uuid}_{INDEX}"
+        )
 
     @property
     def label(self) -> str:

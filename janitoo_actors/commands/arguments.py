@@ -34,6 +34,7 @@ class BrokerAddress:
     Attributes:
         timeout: seconds that each of its answers may take.
         ca_file: the authority's certificate; TLS where it is given.
+        from_file: whether it is that of a configuration file, and not of arguments.
     """
 
     host: str
@@ -42,6 +43,13 @@ class BrokerAddress:
     password: str | None = field(repr=False)
     ca_file: Path | None
     timeout: float
+    from_file: bool = False
+
+    def named(self, argument: str) -> str:
+        """What a person calls a part of it: `--host`, or `broker_ip` in a file."""
+        if not self.from_file:
+            return f"--{argument}"
+        return "broker_ip" if argument == "host" else f"broker_{argument.replace('-', '_')}"
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -51,7 +51,7 @@ def connect(address: BrokerAddress) -> mqtt.Client:
     client.on_socket_open = _without_delay
     client.connect_timeout = address.timeout
     if address.password is not None and address.user is None:
-        raise ToolError("MQTT has no password without a user: add --user")
+        raise ToolError(f"MQTT has no password without a user: add {address.named('user')}")
     client.username_pw_set(address.user, address.password)
     if address.ca_file is not None:
         _use_tls(client, address)
@@ -183,28 +183,31 @@ def open_requester(address: BrokerAddress) -> Iterator[Requester]:
 
 
 def _open(client: mqtt.Client, address: BrokerAddress) -> None:
+    host, port = address.named("host"), address.named("port")
     try:
         client.connect(address.host, address.port, KEEPALIVE)
     except ssl.SSLCertVerificationError as error:
         raise ToolError(
             f"the certificate of {address} is not trusted ({error.verify_message}): "
-            f"check --host, and that {address.ca_file} is its authority"
+            f"check {host}, and that {address.ca_file} is its authority"
         ) from None
     except ssl.SSLError as error:
-        raise ToolError(f"{address} does not speak TLS ({error.reason}): check --port and --ca-file") from None
+        raise ToolError(
+            f"{address} does not speak TLS ({error.reason}): check {port} and {address.named('ca-file')}"
+        ) from None
     except socket.gaierror:
-        raise ToolError(f"there is no host {address.host!r}: check --host") from None
+        raise ToolError(f"there is no host {address.host!r}: check {host}") from None
     except TimeoutError:
         raise ToolError(
-            f"no broker answers at {address} within {address.timeout:g} s: check --host, --port and the network"
+            f"no broker answers at {address} within {address.timeout:g} s: check {host}, {port} and the network"
         ) from None
     except OSError as error:
         raise ToolError(
-            f"no broker at {address} ({error.strerror or error}): is it running, and are --host and --port right?"
+            f"no broker at {address} ({error.strerror or error}): is it running, and are {host} and {port} right?"
         ) from None
     except ValueError:
         # An empty name, and one that no domain name can be.
-        raise ToolError(f"{address.host!r} is no host: check --host") from None
+        raise ToolError(f"{address.host!r} is no host: check {host}") from None
 
 
 def _use_tls(client: mqtt.Client, address: BrokerAddress) -> None:
@@ -213,19 +216,20 @@ def _use_tls(client: mqtt.Client, address: BrokerAddress) -> None:
     except OSError as error:
         # ssl.SSLError, for a file that is no certificate, is an OSError.
         reason = error.strerror if not isinstance(error, ssl.SSLError) else "no certificate in it"
-        raise ToolError(f"cannot read --ca-file {address.ca_file}: {reason}") from None
+        raise ToolError(f"cannot read {address.named('ca-file')} {address.ca_file}: {reason}") from None
 
 
 def _refusal(address: BrokerAddress, reason: ReasonCode) -> str:
     said = str(reason)
     if said in _PASSWORD_REFUSALS:
         who = f"the user {address.user!r} or the password" if address.user else "a connection without a user"
-        return f"the broker at {address} refuses {who} ({said}): check --user and --password"
+        user, password = address.named("user"), address.named("password")
+        return f"the broker at {address} refuses {who} ({said}): check {user} and {password}"
     return f"the broker at {address} refuses the connection ({said})"
 
 
 def _tls_or_not(address: BrokerAddress) -> str:
-    return "with TLS" if address.ca_file is not None else "without TLS (--ca-file)"
+    return "with TLS" if address.ca_file is not None else f"without TLS ({address.named('ca-file')})"
 
 
 def _without_delay(_client: mqtt.Client, _data: Any, sock: Any) -> None:

@@ -13,7 +13,7 @@ from janitoo_actors.commands.tables import Column, paragraphs, printable, render
 
 if TYPE_CHECKING:
     # The component API and the drivers are imported when something is to be printed, not for `--help`.
-    from janitoo_actors.api import Device
+    from janitoo_actors.api import Device, Option
     from janitoo_actors.api.values import Value
     from janitoo_actors.configuration.registry import Registry
 
@@ -29,7 +29,7 @@ _VALUES: Final = (
     Column("instances", 20),
     Column("help", 0),
 )
-_OPTIONS: Final = (Column("key", 30), Column("default", 30), Column("help", 0))
+_OPTIONS: Final = (Column("key", 30), Column("default", 30), Column("type", 13), Column("help", 0))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
 def print_declaration(registry: Registry, args: argparse.Namespace) -> None:
     """Print what the drivers of this registry declare. Raises as `run` does."""
     if args.component is not None:
-        found = _declaration(args.component, registry.component(args.component), is_bus=False)
+        found = _declaration(args.component, registry.component(args.component))
     else:
-        found = _declaration(args.bus, registry.bus(args.bus), is_bus=True)
+        found = _declaration(args.bus, registry.bus(args.bus))
         found["components"] = list(_components_of(args.bus, registry))
     if args.output == "json":
         text = json.dumps(found, indent=2, default=str)
@@ -67,7 +67,7 @@ def print_declaration(registry: Registry, args: argparse.Namespace) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def _declaration(oid: str, device: type[Device], *, is_bus: bool) -> dict[str, Any]:
+def _declaration(oid: str, device: type[Device]) -> dict[str, Any]:
     return {
         "oid": oid,
         "class": f"{device.__module__}:{device.__qualname__}",
@@ -76,7 +76,7 @@ def _declaration(oid: str, device: type[Device], *, is_bus: bool) -> dict[str, A
         "product_type": device.product_type,
         "product_manufacturer": device.product_manufacturer,
         "values": [_value(value) for value in device.values.values()],
-        "options": list(_options(device, is_bus=is_bus)),
+        "options": list(_options(device)),
     }
 
 
@@ -94,47 +94,28 @@ def _value(value: Value) -> dict[str, Any]:
     }
 
 
-def _options(device: type[Device], *, is_bus: bool) -> Iterator[dict[str, Any]]:
+def _options(device: type[Device]) -> Iterator[dict[str, Any]]:
     """The keys that can stand in the section of the device, with what holds where they do not."""
-    from janitoo_actors.api.values import Setting
-    from janitoo_actors.configuration.nodes import (
-        COMPONENT_PREFIX,
-        DEFAULT_CONFIG_TIMEOUT,
-        DEFAULT_HEARTBEAT,
-        DEFAULT_LOCATION,
-    )
+    from janitoo_actors.api.device import Bus, Component
+    from janitoo_actors.configuration.node_sections import bus_options, component_options
 
-    if is_bus:
-        yield _option("auto_start", True, "False keeps the bus from being started")
-        yield _option("hadd", None, "The address of the bus, CCCC/0000")
-    else:
-        yield _option("hadd", None, "The address of the node; the next free one of its bus where it is missing")
-    yield _option("name", device.name or None, "The name of the node")
-    yield _option("location", DEFAULT_LOCATION if is_bus else None, _inherited("The location of the node", is_bus))
-    yield _option(
-        "heartbeat", DEFAULT_HEARTBEAT if is_bus else None, _inherited("The heartbeat delay in seconds", is_bus)
-    )
-    yield _option("config_timeout", DEFAULT_CONFIG_TIMEOUT, "The config timeout before applying configuration")
-    if is_bus:
-        yield _option(f"{COMPONENT_PREFIX}<name>", None, "A component, by its oid; its section is <bus>__<name>")
-    for key, value in device.option_keys():
-        if isinstance(value, Setting):
-            yield _option(f"{key}_0", value.default, value.help)
-        elif key.endswith("_poll") and key.removesuffix("_poll") == value.uuid:
-            yield _option(f"{key}_0", value.poll_delay, f"Seconds between two polls of {value.uuid}; 0 stops them")
-        elif value.instances is not None:
-            follows = value.instances.follows
-            hint = f"; those of {follows} where there is none" if follows is not None else ""
-            for index, default in enumerate(value.instances.defaults):
-                yield _option(f"{key}_{index}", default, f"{value.instances.help}{hint}")
-
-
-def _inherited(text: str, is_bus: bool) -> str:
-    return text if is_bus else f"{text}; that of the bus where it is missing"
-
-
-def _option(key: str, default: object, text: str) -> dict[str, Any]:
-    return {"key": key, "default": default, "help": text}
+    options: Mapping[str, Option[Any]] = {}
+    if issubclass(device, Bus):
+        options = bus_options(device)
+    elif issubclass(device, Component):
+        options = component_options(device)
+    for option in options.values():
+        if option.deprecated:
+            continue
+        for key, default in option.lines():
+            yield {
+                "key": key,
+                "default": default,
+                "type": option.type.name,
+                "allowed": option.type.allowed,
+                "applies": option.applies.value,
+                "help": option.help,
+            }
 
 
 def _components_of(bus: str, registry: Registry) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     "query": "ask nodes, and read and write values",
     "spy": "print the messages of the network as they come",
     "collect": "print what the installed buses and components declare",
+    "check": "say everything that is wrong with a configuration file, and start nothing",
+    "config": "show what holds in a configuration file, or print one to start from",
 }
 
 
@@ -38,7 +40,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`janitoo run|query|spy|collect …`. Blocks until the command is done; returns its exit code.
+    """`janitoo run|query|spy|collect|check|config …`. Blocks until the command is done; returns its exit code.
 
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
+from janitoo_actors.api.options import HIDDEN
 from janitoo_actors.configuration.model import Problem
 from janitoo_actors.errors import ConfigurationError
 
 _BOM: Final = "\ufeff"
 _SECRET: Final = re.compile(r"passw|secret|token", re.IGNORECASE)
-HIDDEN: Final = "***"
-"""What a problem shows instead of a password."""
 _LONGEST_VALUE: Final = 200
 """How many characters of a value a problem shows."""
 
@@ -26,11 +25,13 @@ class ConfigurationFileError(ConfigurationError):
 
     Attributes:
         problems: everything that is wrong, at least one.
+        warnings: what is odd besides, and would do no harm.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +67,19 @@ class IniFile:
         return None
 
     def problem(
-        self, section: str, key: str | None, expected: str, *, show: bool = True, secret: bool = False
+        self, section: str, key: str | None, expected: str, *, show: bool = True, secret: bool | None = None
     ) -> Problem:
         """Say what is wrong with an option (or with a section, where key is None), with its value and line.
 
         Args:
             show: whether to show the value at all, where it is not what matters.
-            secret: whether the value is a password, whatever the key.
+            secret: whether the value is a password; where it is not said, the key tells.
         """
         value = self.options(section).get(key) if key is not None and show else None
         if key is not None and value is not None:
-            value = HIDDEN if secret or _SECRET.search(key) is not None else _shown(value)
+            if secret is None:
+                secret = _SECRET.search(key) is not None
+            value = HIDDEN if secret else _shown(value)
         return Problem(self.path, section, key, value, expected, self.line(section, key))
 
 

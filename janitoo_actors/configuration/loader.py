@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from janitoo_actors.configuration import system
+from janitoo_actors.api.schema import Section
+from janitoo_actors.configuration import secrets
 from janitoo_actors.configuration.ini import ConfigurationFileError, IniFile, read
 from janitoo_actors.configuration.model import BusConfig, Problem, ServerConfig
+from janitoo_actors.configuration.node_sections import BusSection
 from janitoo_actors.configuration.nodes import BusReader, component_keys
-from janitoo_actors.configuration.options import boolean
+from janitoo_actors.configuration.reading import SectionReader
 from janitoo_actors.configuration.registry import Registry
-from janitoo_actors.configuration.suggest import did_you_mean
+from janitoo_actors.configuration.schema import OTHER_SECTIONS, SERVER_SECTIONS
+from janitoo_actors.configuration.system import SystemSection, read_system
+from janitoo_actors.suggest import did_you_mean
 
 _LOGGING: Final = ("loggers", "handlers", "formatters")
-_RESERVED: Final = frozenset({system.SECTION, *_LOGGING, "network"})
+_RESERVED: Final = frozenset({SystemSection.section, "network", *_LOGGING, *(kind.section for kind in OTHER_SECTIONS)})
 """Sections that are no buses: the server's own, and those of Python's logging."""
 _RESERVED_PREFIXES: Final = ("logger_", "handler_", "formatter_")
+_ORIGINAL: Final = {
+    "database": "there is no database to configure",
+    "alembic": "there is no database to configure",
+    "dhcp": "nothing replaces it yet",
+    "webapp": "there is no web application in this server",
+}
+"""Sections of original servers that nothing reads, and why."""
 
 
 def load(path: Path, registry: Registry) -> ServerConfig:
@@ -31,24 +43,48 @@ def load(path: Path, registry: Registry) -> ServerConfig:
     ini = read(path)
     problems: list[Problem] = []
     warnings: list[Problem] = []
-    settings = system.read_system(ini, problems, warnings)
+    system = read_system(ini, problems, warnings)
+    others = dict(_read_others(ini, problems, warnings))
     sections = _Sections(ini, registry)
-    if system.SECTION not in ini.sections and not sections.buses:
+    if SystemSection.section not in ini.sections and not sections.buses:
         expected = "neither [system] nor a bus in it: expected the configuration of a server"
         problems.append(Problem(path, None, None, None, expected))
     buses, bus_problems = _read_buses(ini, registry, sections, warnings)
     warnings.extend(sections.unread())
+    warnings.extend(_exposed(ini, sections.exposed))
     if problems:
         # With those of the buses: whoever mends the file wants to see all of it at once.
-        raise ConfigurationFileError(sorted([*problems, *bus_problems], key=_line))
+        raise ConfigurationFileError(sorted([*problems, *bus_problems], key=_line), sorted(warnings, key=_line))
     return ServerConfig(
         path=path,
-        system=settings,
+        system=system,
         buses=tuple(buses),
         problems=tuple(sorted(bus_problems, key=_line)),
         warnings=tuple(sorted(warnings, key=_line)),
         logging=all(section in ini.sections for section in _LOGGING),
+        sections=others,
     )
+
+
+def _read_others(ini: IniFile, problems: list[Problem], warnings: list[Problem]) -> Iterator[tuple[str, Section]]:
+    """The sections of the server beside `[system]` that are in the file."""
+    for kind in OTHER_SECTIONS:
+        if kind.section in ini.sections:
+            reader = SectionReader(ini, kind.section, problems, warnings)
+            yield kind.section, reader.read(kind)
+            reader.unread(kind.options, "this key")
+
+
+def _exposed(ini: IniFile, of_buses: Sequence[tuple[str, str]]) -> Iterator[Problem]:
+    """A warning where everybody on the machine can read a password in the file."""
+    found = list(of_buses)
+    for kind in SERVER_SECTIONS:
+        reader = SectionReader(ini, kind.section, [], [])
+        found += [(kind.section, key) for key in reader.exposed(kind.options)]
+    if found and secrets.open_to_everybody(ini.path):
+        section, key = min(found, key=lambda each: ini.line(*each) or 0)
+        text = f"every user of this machine can read this password: chmod o-r {ini.path}"
+        yield ini.problem(section, key, text, show=False)
 
 
 def _line(problem: Problem) -> int:
@@ -62,11 +98,7 @@ def _read_buses(
     problems: list[Problem] = []
     controllers: dict[int, str] = {}
     for section in sections.buses:
-        try:
-            starts = boolean(ini.options(section).get("auto_start", "True"))
-        except ValueError as error:
-            problems.append(ini.problem(section, "auto_start", str(error)))
-            continue
+        starts = _starts(ini, section, problems)
         if not starts:
             continue
         sections.started.add(section)
@@ -76,7 +108,18 @@ def _read_buses(
             buses.append(bus)
         problems.extend(reader.problems)
         warnings.extend(reader.warnings)
+        sections.exposed += reader.exposed
     return buses, problems
+
+
+def _starts(ini: IniFile, section: str, problems: list[Problem]) -> bool:
+    """Whether a bus is to be started; False, with a problem, where that cannot be said."""
+    text = ini.options(section).get("auto_start", "True")
+    try:
+        return BusSection.auto_start.type.parse(text)
+    except ValueError as error:
+        problems.append(ini.problem(section, "auto_start", str(error)))
+        return False
 
 
 class _Sections:
@@ -85,6 +128,7 @@ class _Sections:
     Attributes:
         buses: the sections of buses, in the order of the file.
         started: those of them that are to be started; whoever reads the buses fills it.
+        exposed: where passwords of their drivers are in the file itself; likewise.
     """
 
     def __init__(self, ini: IniFile, registry: Registry) -> None:
@@ -94,6 +138,7 @@ class _Sections:
         self._oids = frozenset(registry.bus_oids)
         self.buses = tuple(section for section in ini.sections if self._is_bus(section))
         self.started: set[str] = set()
+        self.exposed: list[tuple[str, str]] = []
 
     def unread(self) -> list[Problem]:
         """A warning for each section that nothing reads."""
@@ -103,7 +148,9 @@ class _Sections:
             if _is_reserved(section) or section in self.buses:
                 continue
             bus = self._bus_of[section]
-            if bus is None:
+            if section in _ORIGINAL:
+                expected = f"nothing reads this section of original servers: {_ORIGINAL[section]}"
+            elif bus is None:
                 hint = did_you_mean(section, (*self._registry.bus_oids, *_RESERVED))
                 expected = f"nothing reads this section{hint}"
             elif bus not in keys_of:
@@ -133,7 +180,9 @@ class _Sections:
         if _is_reserved(section) or self._bus_of[section] is not None:
             return False
         own = self._ini.sections[section]
-        return section in self._oids or "auto_start" in own or bool(component_keys(self._ini, section))
+        if section in self._oids or own.get("oid") in self._oids:
+            return True
+        return "auto_start" in own or bool(component_keys(self._ini, section))
 
 
 def _is_reserved(section: str) -> bool:

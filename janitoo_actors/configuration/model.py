@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from janitoo_actors.api.device import Bus, Component
+from janitoo_actors.api.schema import Section
 from janitoo_actors.protocol.hadd import Hadd
+
+S = TypeVar("S", bound=Section)
 
 
 class LogFormat(StrEnum):
@@ -86,11 +90,7 @@ class BrokerConfig:
 
 @dataclass(frozen=True, slots=True)
 class SystemConfig:
-    """`[system]`. Times in seconds.
-
-    `slow_start` and `loop_sleep` paced the original's polling threads. Here nothing polls in a loop: they are read and
-    checked, and change nothing.
-    """
+    """`[system]`. Times in seconds."""
 
     service: str
     log_dir: Path
@@ -100,8 +100,6 @@ class SystemConfig:
     broker: BrokerConfig
     heartbeat_timeout: float
     heartbeat_count: int
-    slow_start: float
-    loop_sleep: float
     log_format: LogFormat
     read_timeout: float
     max_backoff: float
@@ -114,7 +112,7 @@ class NodeConfig:
     Attributes:
         uuid: the node's uuid on the wire: its section's name, `<bus>` or `<bus>__<component>`.
         heartbeat, config_timeout: seconds.
-        options: the other options of the section, as text, for the device.
+        options: the other options of the section, as text, for the device. Passwords among them are `SecretText`.
         hadd_assigned: whether the address was not in the file, and is the next free one.
     """
 
@@ -171,6 +169,7 @@ class ServerConfig:
         buses: those to start (`auto_start`) and wholly valid, in the order of the file.
         problems: what is wrong with the others; each of them is not started.
         warnings: what is odd and does no harm, as a section that nothing reads.
+        sections: the other sections of the server, by name, as far as they are in the file: `[network]`.
         logging: the `[loggers]`, `[handlers]`, `[formatters]` sections are there, for `logging.config.fileConfig`.
     """
 
@@ -180,3 +179,9 @@ class ServerConfig:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     logging: bool = False
+    sections: Mapping[str, Section] = field(default_factory=dict)
+
+    def section(self, kind: type[S]) -> S | None:
+        """What the file has in a section of the server; None where the section is not there."""
+        found = self.sections.get(kind.section)
+        return found if isinstance(found, kind) else None

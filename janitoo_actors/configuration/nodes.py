@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from janitoo_actors.api.device import Bus, Component, Device
-from janitoo_actors.api.types import one_line
+from janitoo_actors.api.options import Address
+from janitoo_actors.api.schema import Option, option_of
 from janitoo_actors.configuration.ini import IniFile
-from janitoo_actors.configuration.model import BusConfig, ComponentConfig, Isolation, NodeConfig, Problem
-from janitoo_actors.configuration.options import SectionReader, choice, duration, memory
+from janitoo_actors.configuration.model import BusConfig, ComponentConfig, NodeConfig, Problem
+from janitoo_actors.configuration.node_sections import COMPONENT_PREFIX, BusSection, ComponentSection
+from janitoo_actors.configuration.reading import SectionReader
 from janitoo_actors.configuration.registry import DriverError
-from janitoo_actors.configuration.unread import unread_options, values_of
-from janitoo_actors.protocol.codes import ValueType
 from janitoo_actors.protocol.hadd import Hadd
 
-COMPONENT_PREFIX: Final = "components."
-NODE_KEYS: Final = ("hadd", "name", "location", "heartbeat", "config_timeout", "uuid")
-"""What every node has. `uuid` is a random number that original servers note down; it is kept and not read."""
-BUS_KEYS: Final = ("auto_start", "oid", "isolation", "memory_max")
-"""What a bus has besides."""
-
-DEFAULT_LOCATION: Final = "Default location"
-DEFAULT_HEARTBEAT: Final = 30
-DEFAULT_CONFIG_TIMEOUT: Final = 3
-_LONGEST: Final = 3000
 _LAST_NODE: Final = 9999
 
 
@@ -53,42 +43,34 @@ class BusReader:
         """
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.exposed: list[tuple[str, str]] = []
         self._ini = ini
         self._section = section
         self._drivers = drivers
         self._controllers = controllers
-        self._reader = SectionReader(ini, section, self.problems)
+        self._reader = SectionReader(ini, section, self.problems, self.warnings)
 
     def read(self) -> BusConfig | None:
         """The bus, or None where anything is wrong; `problems` and `warnings` say what."""
         bus_class = self._bus_class()
-        hadd = self._controller()
         reader = self._reader
-        location = reader.read("location", DEFAULT_LOCATION, one_line)
-        heartbeat = reader.read("heartbeat", DEFAULT_HEARTBEAT, duration(_LONGEST))
-        own = {
-            key: text
-            for key, text in reader.options.items()
-            if key not in NODE_KEYS and key not in BUS_KEYS and not key.startswith(COMPONENT_PREFIX)
-        }
+        defaults = {"name": bus_class.name or self._section, "oid": self._section}
+        read = reader.read(BusSection, defaults)
+        hadd: Hadd | None = read.option("hadd")
+        self._claim(hadd)
         node = NodeConfig(
             uuid=self._section,
             hadd=hadd or Hadd(0, 0),
-            name=reader.read("name", bus_class.name or self._section, one_line),
-            location=location,
-            heartbeat=heartbeat,
-            config_timeout=reader.read("config_timeout", DEFAULT_CONFIG_TIMEOUT, duration(_LONGEST)),
-            options=own,
+            name=read.name,
+            location=read.location,
+            heartbeat=read.heartbeat,
+            config_timeout=read.config_timeout,
+            options=self._device_options(reader, self._section, bus_class, BusSection.options),
         )
-        self._check(self._section, bus_class, own, (*NODE_KEYS, *BUS_KEYS))
-        components = tuple(self._components(hadd, location, heartbeat))
-        isolation = reader.read("isolation", Isolation.THREAD, choice(Isolation))
-        memory_max = reader.read("memory_max", None, memory)
-        if memory_max is not None and isolation is not Isolation.PROCESS:
-            reader.wrong("memory_max", "expected isolation = process beside it: a thread has no memory of its own")
+        components = tuple(self._components(hadd, read))
         if self.problems:
             return None
-        return BusConfig(self._section, node, bus_class, components, isolation, memory_max)
+        return BusConfig(self._section, node, bus_class, components, read.isolation, read.memory_max)
 
     def _bus_class(self) -> type[Bus]:
         oid = self._reader.options.get("oid", self._section)
@@ -99,29 +81,18 @@ class BusReader:
             self.problems.append(self._ini.problem(self._section, key, str(error)))
             return Bus
 
-    def _controller(self) -> Hadd | None:
-        text = self._reader.options.get("hadd")
-        if text is None:
-            self._reader.wrong("hadd", "missing; write the address of the bus, hadd = CCCC/0000, as 0121/0000")
-            return None
-        try:
-            hadd = Hadd.parse(text)
-        except ValueError:
-            self._reader.wrong("hadd", "expected the address of a bus, CCCC/0000, as 0121/0000")
-            return None
-        if not hadd.is_controller:
-            own = Hadd(hadd.controller, 0)
-            self._reader.wrong("hadd", f"expected the address of a bus, which ends in 0000, as {own}")
-            return None
+    def _claim(self, hadd: Hadd | None) -> None:
+        """Take the number of the bus, which no other may have."""
+        if hadd is None:
+            return
         first = self._controllers.setdefault(hadd.controller, self._section)
         if first != self._section:
             self._reader.wrong(
                 "hadd",
                 f"the bus [{first}] has this address already{self._at(first)}: expected a number that no other bus has",
             )
-        return hadd
 
-    def _components(self, controller: Hadd | None, location: str, heartbeat: float) -> Iterator[ComponentConfig]:
+    def _components(self, controller: Hadd | None, bus: BusSection) -> Iterator[ComponentConfig]:
         keys = component_keys(self._ini, self._section)
         given = self._given_addresses(keys, controller)
         taken = {hadd.node for hadd in given.values()}
@@ -141,19 +112,23 @@ class BusReader:
                 if node is None:
                     self._reader.wrong(f"{COMPONENT_PREFIX}{key}", "no address is left: expected at most 9999 nodes")
                 hadd = Hadd(controller.controller if controller is not None else 0, node or 0)
-            reader = SectionReader(self._ini, uuid, self.problems)
-            own = {name: text for name, text in reader.options.items() if name not in NODE_KEYS}
+            reader = SectionReader(self._ini, uuid, self.problems, self.warnings)
+            defaults = {
+                "name": component_class.name or key,
+                "location": bus.location,
+                "heartbeat": bus.heartbeat,
+            }
+            read = reader.read(ComponentSection, defaults, skip=("hadd",))
             config = NodeConfig(
                 uuid=uuid,
                 hadd=hadd or Hadd(0, 0),
-                name=reader.read("name", component_class.name or key, one_line),
-                location=reader.read("location", location, one_line),
-                heartbeat=reader.read("heartbeat", heartbeat, duration(_LONGEST)),
-                config_timeout=reader.read("config_timeout", DEFAULT_CONFIG_TIMEOUT, duration(_LONGEST)),
-                options=own,
+                name=read.name,
+                location=read.location,
+                heartbeat=read.heartbeat,
+                config_timeout=read.config_timeout,
+                options=self._device_options(reader, uuid, component_class, ComponentSection.options),
                 hadd_assigned=assigned,
             )
-            self._check(uuid, component_class, own, NODE_KEYS)
             yield ComponentConfig(key, config, component_class)
 
     def _given_addresses(self, keys: Mapping[str, str], controller: Hadd | None) -> dict[str, Hadd]:
@@ -168,11 +143,11 @@ class BusReader:
             expected = None
             example = Hadd(controller.controller, 1) if controller is not None else Hadd(121, 1)
             try:
-                given[key] = hadd = Hadd.parse(text)
-            except ValueError:
+                given[key] = hadd = Address(example=example).parse(text)
+            except ValueError as error:
                 # Not an address that is free: the component is not to get another one.
                 given[key] = example
-                expected = f"expected the address of a node, CCCC/NNNN, as {example}"
+                expected = str(error)
             else:
                 first = holders.setdefault(hadd, section)
                 if controller is not None and hadd.controller != controller.controller:
@@ -180,8 +155,6 @@ class BusReader:
                         "an address of another controller: "
                         f"expected {controller.controller:04d}/NNNN, as [{self._section}] has {controller}"
                     )
-                elif hadd.is_controller:
-                    expected = f"0000 is the bus itself: expected the address of a node, as {example}"
                 elif first != section:
                     expected = (
                         f"[{first}] has this address already{self._at(first)}: expected one that no other node has"
@@ -190,13 +163,28 @@ class BusReader:
                 self.problems.append(self._ini.problem(section, "hadd", expected))
         return given
 
-    def _check(
-        self, section: str, device_class: type[Device], options: Mapping[str, str], others: tuple[str, ...]
-    ) -> None:
-        """Check the options of a node against what its class declares."""
+    def _device_options(
+        self, reader: SectionReader, section: str, device_class: type[Device], node: Mapping[str, Option[Any]]
+    ) -> dict[str, str]:
+        """The options of a node that are its device's, checked against what its class declares.
+
+        Args:
+            node: the schema of the node's other options.
+        """
         if device_class in (Bus, Component):
             # Stands for a class that is not there, which is the problem; what it would declare is not known.
-            return
+            return {}
+        schema = device_class.schema()
+        if clash := {key for key in schema.keys() & node.keys() if not node[key].deprecated}:
+            text = f"the driver {device_class.__name__} declares {', '.join(sorted(clash))}, which every node has"
+            self.problems.append(self._ini.problem(section, None, text))
+            return {}
+        reader.find_secrets(schema)
+        options = {
+            key: text
+            for key, text in reader.options.items()
+            if option_of(node, key) is None or option_of(schema, key) is not None
+        }
         try:
             found = device_class.check_options(options)
             if not found:
@@ -206,17 +194,14 @@ class BusReader:
             reason = f"{type(error).__name__}: {error}"
             text = f"the driver {device_class.__name__} failed to check these options: {reason}"
             self.problems.append(self._ini.problem(section, None, text))
-            return
-        declared = values_of(device_class)
+            return options
         for each in found:
-            value = declared.get(each.key.rpartition("_")[0])
-            secret = value is not None and value.type is ValueType.PASSWORD
-            expected = f"expected {each.expected}"
-            self.problems.append(self._ini.problem(section, each.key, expected, secret=secret))
-        own = self._ini.sections.get(section, {})
-        for key, hint in unread_options(device_class, [key for key in options if key in own], others):
-            text = f"nothing reads this option of {device_class.oid or section}{hint}"
-            self.warnings.append(self._ini.problem(section, key, text, show=False))
+            option = option_of(schema, each.key)
+            secret = (option is not None and option.is_secret) or None
+            self.problems.append(self._ini.problem(section, each.key, f"expected {each.expected}", secret=secret))
+        reader.unread({**node, **schema}, f"this option of {device_class.oid or section}")
+        self.exposed += [(section, key) for key in reader.exposed(schema)]
+        return options
 
     def _at(self, section: str) -> str:
         line = self._ini.line(section, "hadd")

@@ -7,8 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from janitoo_actors.api.device import Bus, Component, Device
-from janitoo_actors.configuration.suggest import did_you_mean_or_choose
+from janitoo_actors.configuration.extras import EXTRAS, how_to_install
 from janitoo_actors.errors import ConfigurationError
+from janitoo_actors.suggest import did_you_mean_or_choose
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -92,7 +93,11 @@ def _resolve(
 ) -> type[DeviceT]:
     found = known.get(oid)
     if found is None:
-        raise DriverError(f"no {what} {oid!r} is installed{did_you_mean_or_choose(oid, known)}")
+        bus = oid.partition(".")[0]
+        bus_is_there = any(each == bus or each.startswith(f"{bus}.") for each in known)
+        command = how_to_install(oid) if oid in EXTRAS or not bus_is_there else ""
+        hint = f": {command}" if command else did_you_mean_or_choose(oid, known)
+        raise DriverError(f"no {what} {oid!r} is installed{hint}")
     if isinstance(found, tuple):
         found = known[oid] = _import(found, base, what)
     if not issubclass(found, base):
@@ -110,7 +115,11 @@ def _import(points: tuple[EntryPoint, ...], base: type[DeviceT], what: str) -> t
     except Exception as error:
         # Importing somebody's module can raise anything.
         reason = f"{type(error).__name__}: {error}"
-        raise DriverError(f"the {what} {point.name!r} cannot be imported from {_provider(point)}: {reason}") from error
+        command = how_to_install(point.name) if isinstance(error, ModuleNotFoundError) else ""
+        raise DriverError(
+            f"the {what} {point.name!r} cannot be imported from {_provider(point)}: {reason}"
+            + (f": {command}" if command else "")
+        ) from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise DriverError(
             f"the {what} {point.name!r} of {_provider(point)} is broken: expected a subclass of {base.__name__}"

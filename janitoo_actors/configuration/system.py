@@ -1,132 +1,191 @@
-"""The `[system]` section."""
+"""The `[system]` section: the server itself, and its broker."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from janitoo_actors.api.types import one_line
+from janitoo_actors.api.options import Choice, Duration, Line, Maybe, Text, Whole
+from janitoo_actors.api.places import FilePath, Host, Port, Secret
+from janitoo_actors.api.schema import Applies, Option, Section, deprecated
 from janitoo_actors.configuration.ini import IniFile
 from janitoo_actors.configuration.model import BrokerConfig, BrokerKind, LogFormat, Problem, SystemConfig
-from janitoo_actors.configuration.options import SectionReader, choice, duration, name, optional, path_from, whole
-from janitoo_actors.configuration.suggest import did_you_mean
-
-SECTION: Final = "system"
-
-KEYS: Final = (
-    "service",
-    "log_dir",
-    "home_dir",
-    "pid_dir",
-    "conf_dir",
-    "broker",
-    "broker_ip",
-    "broker_port",
-    "broker_user",
-    "broker_password",
-    "broker_keepalive",
-    "broker_ca_file",
-    "heartbeat_timeout",
-    "heartbeat_count",
-    "slow_start",
-    "loop_sleep",
-    "log_format",
-    "read_timeout",
-    "max_backoff",
-)
-"""Every key that is read."""
+from janitoo_actors.configuration.reading import SectionReader
 
 # Where the installation of the original puts its files.
 _HOME: Final = Path("/opt/janitoo")
 
 
+class SystemSection(Section):
+    """What `[system]` may hold."""
+
+    section = "system"
+    help = "The server itself: its broker, its log, how patient it is"
+
+    service = Option(
+        Text(),
+        help="What the server calls itself in its log",
+        default_text="the file's name, without `.conf`",
+        applies=Applies.IN_PLACE,
+        example="jnt_cupboard",
+    )
+    broker = Option(
+        Choice(BrokerKind),
+        help="Who runs the broker: somebody else, or this server itself, on this machine only",
+        default=BrokerKind.EXTERNAL,
+        applies=Applies.RESTART_SERVER,
+        example="embedded",
+    )
+    broker_ip = Option(
+        Host(), help="Where the broker is", default="127.0.0.1", applies=Applies.RESTART_BUS, example="192.168.14.65"
+    )
+    broker_port = Option(Port(), help="Its port", default=1883, applies=Applies.RESTART_BUS, example="8883")
+    broker_user = Option(
+        Maybe(Line()), help="The user to connect as", default=None, applies=Applies.RESTART_BUS, example="janitoo"
+    )
+    broker_password = Option(
+        Secret(), help="That user's password; refused without `broker_user`", default=None, applies=Applies.RESTART_BUS
+    )
+    broker_keepalive = Option(
+        Whole(0, 65535),
+        help="Seconds of silence until the broker takes the server for dead; 0: never",
+        default=60,
+        applies=Applies.RESTART_BUS,
+        example="30",
+    )
+    broker_ca_file = Option(
+        Maybe(FilePath()),
+        help="Speak TLS; the file has the certificate of the authority that signed the broker's",
+        default=None,
+        applies=Applies.RESTART_BUS,
+        example="/etc/mosquitto/ca.crt",
+    )
+    log_format = Option(
+        Choice(LogFormat),
+        help="How the log is written: to be read, or as one JSON object a line",
+        default=LogFormat.CONSOLE,
+        applies=Applies.IN_PLACE,
+        example="json",
+    )
+    read_timeout = Option(
+        Duration(positive=True),
+        help="A reading that takes longer has failed",
+        default=10,
+        applies=Applies.RESTART_BUS,
+        example="3",
+    )
+    max_backoff = Option(
+        Duration(positive=True),
+        help="The longest pause between two tries, where something does not work",
+        default=60,
+        applies=Applies.RESTART_BUS,
+        example="300",
+    )
+    heartbeat_timeout = Option(
+        Duration(), help="How late a heartbeat of others may be", default=5, applies=Applies.IN_PLACE, example="10"
+    )
+    heartbeat_count = Option(
+        Whole(1, 1000), help="How many of them may be missing", default=3, applies=Applies.IN_PLACE, example="5"
+    )
+    log_dir = Option(
+        FilePath(),
+        help="The folder of logs; where the log goes is said by `[handlers]`",
+        default=_HOME / "log",
+        applies=Applies.IN_PLACE,
+        example="/tmp/janitoo/log",
+    )
+    home_dir = Option(
+        FilePath(),
+        help="The folder of data",
+        default=_HOME / "home",
+        applies=Applies.IN_PLACE,
+        example="/tmp/janitoo/home",
+    )
+    pid_dir = Option(
+        FilePath(),
+        help="The folder of pid files",
+        default=_HOME / "run",
+        applies=Applies.RESTART_SERVER,
+        example="/tmp/janitoo/run",
+    )
+    conf_dir = Option(
+        FilePath(),
+        help="The folder of configuration files",
+        default=_HOME / "etc",
+        applies=Applies.IN_PLACE,
+        example="/tmp/janitoo/etc",
+    )
+    slow_start = deprecated("buses start side by side, and none waits for another")
+    loop_sleep = deprecated("nothing here loops: values are polled when they are due")
+    user = deprecated("the service manager says who runs the server, with User= in the unit")
+    group = deprecated("the service manager says who runs the server, with Group= in the unit")
+    hostname = deprecated("the name of the machine is asked of the machine")
+    cache_dir = deprecated("nothing is cached on the disk")
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """A password needs a user; the embedded broker is on loopback, and speaks no TLS."""
+        if self.broker_password is not None and "broker_user" not in self.given:
+            yield "broker_password", "expected broker_user beside it: MQTT has no password without a user"
+        embedded = self.broker is BrokerKind.EMBEDDED
+        if embedded and self.broker_user is not None and "broker_password" not in self.given:
+            yield "broker_user", "expected broker_password beside it: an embedded broker asks its user for one"
+        if embedded and not _is_loopback(self.broker_ip):
+            yield (
+                "broker_ip",
+                "expected 127.0.0.1: the embedded broker is for this machine only; remove broker = embedded",
+            )
+        if self.broker_ca_file is not None and embedded:
+            yield (
+                "broker_ca_file",
+                "expected nothing: the embedded broker speaks no TLS; remove broker = embedded, or this key",
+            )
+        elif self.broker_ca_file is not None and not self.broker_ca_file.is_file():
+            yield (
+                "broker_ca_file",
+                f"expected a file with the certificate of the broker's authority; {self.broker_ca_file} is none",
+            )
+
+
 def read_system(ini: IniFile, problems: list[Problem], warnings: list[Problem]) -> SystemConfig:
-    """Read `[system]`; the defaults stand where it has nothing, or is not there at all. Pure; any thread.
+    """Read `[system]`; the defaults stand where it has nothing, or is not there at all.
+
+    Any thread; blocks for the disk.
 
     Args:
         problems: what is wrong is appended here; the result is of no use then.
-        warnings: keys that nothing reads are appended here.
+        warnings: what is odd and does no harm is appended here.
     """
-    reader = SectionReader(ini, SECTION, problems)
-    folder = ini.path.parent.absolute()
-    path = path_from(folder)
-    for key in ini.sections.get(SECTION, {}):
-        if key not in KEYS:
-            # Without the value: a misspelt broker_password has a password.
-            hint = did_you_mean(key, KEYS)
-            warnings.append(ini.problem(SECTION, key, f"nothing reads this key{hint}", show=False))
+    reader = SectionReader(ini, SystemSection.section, problems, warnings)
+    read = reader.read(SystemSection, {"service": ini.path.stem})
+    reader.unread(SystemSection.options, "this key")
     return SystemConfig(
-        service=reader.read("service", ini.path.stem, name),
-        log_dir=reader.read("log_dir", _HOME / "log", path),
-        home_dir=reader.read("home_dir", _HOME / "home", path),
-        pid_dir=reader.read("pid_dir", _HOME / "run", path),
-        conf_dir=reader.read("conf_dir", _HOME / "etc", path),
-        broker=_read_broker(reader, folder),
-        heartbeat_timeout=reader.read("heartbeat_timeout", 5, duration()),
-        heartbeat_count=reader.read("heartbeat_count", 3, whole(1, 1000)),
-        slow_start=reader.read("slow_start", 0, duration()),
-        loop_sleep=reader.read("loop_sleep", 0.25, duration()),
-        log_format=reader.read("log_format", LogFormat.CONSOLE, choice(LogFormat)),
-        read_timeout=reader.read("read_timeout", 10, duration(positive=True)),
-        max_backoff=reader.read("max_backoff", 60, duration(positive=True)),
+        service=read.service,
+        log_dir=read.log_dir,
+        home_dir=read.home_dir,
+        pid_dir=read.pid_dir,
+        conf_dir=read.conf_dir,
+        broker=BrokerConfig(
+            host=read.broker_ip,
+            port=read.broker_port,
+            user=read.broker_user,
+            # Where the user is empty, so is the password.
+            password=read.broker_password if read.broker_user is not None else None,
+            keepalive=read.broker_keepalive,
+            ca_file=read.broker_ca_file,
+            kind=read.broker,
+        ),
+        heartbeat_timeout=read.heartbeat_timeout,
+        heartbeat_count=read.heartbeat_count,
+        log_format=read.log_format,
+        read_timeout=read.read_timeout,
+        max_backoff=read.max_backoff,
     )
 
 
-def _read_broker(reader: SectionReader, folder: Path) -> BrokerConfig:
-    kind = reader.read("broker", BrokerKind.EXTERNAL, choice(BrokerKind))
-    embedded = kind is BrokerKind.EMBEDDED
-    user = reader.read("broker_user", None, optional)
-    password = reader.read("broker_password", None, _with_user(named="broker_user" in reader.options))
-    return BrokerConfig(
-        host=reader.read("broker_ip", "127.0.0.1", _loopback if embedded else name),
-        port=reader.read("broker_port", 1883, whole(1, 65535)),
-        user=user,
-        # Where the user is empty, so is the password.
-        password=password if user is not None else None,
-        keepalive=reader.read("broker_keepalive", 60, whole(0, 65535)),
-        ca_file=reader.read("broker_ca_file", None, _no_tls if embedded else _existing(folder)),
-        kind=kind,
-    )
-
-
-def _loopback(text: str) -> str:
-    host = name(text)
+def _is_loopback(host: str) -> bool:
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
-        raise ValueError("expected 127.0.0.1: the embedded broker is for this machine only; remove broker = embedded")
-    return host
-
-
-def _with_user(*, named: bool) -> Callable[[str], str | None]:
-    def convert(text: str) -> str | None:
-        password = one_line(text) or None
-        if password is not None and not named:
-            raise ValueError("expected broker_user beside it: MQTT has no password without a user")
-        return password
-
-    return convert
-
-
-def _no_tls(text: str) -> Path | None:
-    if optional(text) is not None:
-        raise ValueError("expected nothing: the embedded broker speaks no TLS; remove broker = embedded, or this key")
-    return None
-
-
-def _existing(folder: Path) -> Callable[[str], Path | None]:
-    path = path_from(folder)
-
-    def convert(text: str) -> Path | None:
-        if optional(text) is None:
-            return None
-        found = path(text)
-        if not found.is_file():
-            raise ValueError(f"expected a file with the certificate of the broker's authority; {found} is none")
-        return found
-
-    return convert
+        return False

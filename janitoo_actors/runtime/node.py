@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import structlog
 
+from janitoo_actors.api.options import HIDDEN
 from janitoo_actors.errors import said
+from janitoo_actors.protocol.codes import ValueType
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import NodeState, ValueRequest
 from janitoo_actors.runtime.answers import answer, refusal, success
@@ -142,7 +144,8 @@ class NodeActor(LightActor):
                 self._check_address(Hadd.parse(data))
         except Exception as error:  # noqa: BLE001 - the check may be the driver's, and a bug there is this write's
             why = str(error) if isinstance(error, ValueError) else said(error)
-            self._reply(refusal(request, f"{value.uuid} = {_shown(request.data)}: {why}", value), request)
+            shown = HIDDEN if value.type is ValueType.PASSWORD else _shown(request.data)
+            self._reply(refusal(request, f"{value.uuid} = {shown}: {why}", value), request)
             return
         token = self._expect(request, value)
         command = Write if value.is_driver else Configure

@@ -13,6 +13,8 @@ import pytest
 
 from drivers.hostsensor import Disks, Load, PiCpu, Processes, Uptime
 from janitoo_actors.api import BusLostError, Component, OptionsError, TemporaryError
+from janitoo_actors.configuration.loader import load
+from janitoo_actors.configuration.registry import Registry
 
 PAGE = (Path(__file__).parents[2] / "docs/drivers.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -72,6 +74,18 @@ def test_a_board_that_does_not_take_it_is_a_bus_that_is_lost(page: ModuleType) -
     bus.close()
 
 
+def test_the_meter_of_the_page(page: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "my.conf"
+    (tmp_path / "meter").write_text("s3cret\n")
+    path.write_text("[meter]\nhadd = 0131/0000\nhost = 192.168.14.70\npassword_file = meter\nserial = /dev/none\n")
+    config = load(path, Registry({"meter": page.Meter}, {}))
+    assert config.problems == ()
+    [bus] = config.buses
+    meter = page.Meter("meter", bus.node.options)
+    assert (meter.host, meter.port, meter.password) == ("192.168.14.70", 3493, "s3cret")
+    assert [need.path for need in meter.needs()] == [Path("/dev/none")]
+
+
 def test_the_page_is_right_about_what_is_refused(page: ModuleType) -> None:
     with pytest.raises(OptionsError, match="relay_config_0 = 9: expected a channel from 1 to 8"):
         page.Relays(options={"relay_config_0": "9"})
@@ -115,7 +129,7 @@ def test_the_reference_has_the_values_that_are_declared(component: type[Componen
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_the_reference_has_the_options_that_are_declared(component: type[Component]) -> None:
     documented = [row[0] for row in rows(component, "| option | what | default |")]
-    declared = [f"`{key}_<index>`" for key, _ in component.option_keys() if not key.endswith("_poll")]
+    declared = [f"`{key}`" for key in component.schema() if not key.endswith("_poll_0")]
     if component is Processes:
         # Its eleven other options are one row.
         declared = ["`memory_rss_config_<index>`", "`<value>_config_<index>`"]

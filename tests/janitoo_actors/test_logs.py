@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,23 +65,7 @@ datefmt = %H:%M:%S
 """
 
 
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Logging is the whole process's: put it back as it was, pytest's own handlers included."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    formatters = {handler: handler.formatter for handler in handlers}
-    root.handlers = []
-    yield
-    for logger in (root, logging.getLogger("janitoo")):
-        for handler in logger.handlers:
-            handler.close()
-        logger.handlers = []
-    root.handlers, root.level = handlers, level
-    for handler, formatter in formatters.items():
-        handler.setFormatter(formatter)
-    logging.getLogger("pykka").setLevel(logging.NOTSET)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 def configure(tmp_path: Path, text: str = SYSTEM, log_format: LogFormat | None = None) -> None:

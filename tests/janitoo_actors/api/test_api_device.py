@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from example_drivers import NutBus, Ups
 from janitoo_actors.api import Component, Instance, OptionProblem, OptionsError, Setting, Value
+from janitoo_actors.api.schema import option_of
 
 
 class Lamp(Component):
@@ -63,11 +64,11 @@ def test_device_with_options() -> None:
 def test_every_wrong_option_is_named() -> None:
     options = {"load_poll_0": "x", "charge_poll_0": "-1", "load_config_0": "7", "load_config_1": "8", "device_1": "b"}
     problems = (
-        OptionProblem("charge_poll_0", "-1", "a number of seconds, 0 or more"),
-        OptionProblem("load_poll_0", "x", "a number of seconds, 0 or more"),
         OptionProblem("device_0", None, "it to be there, as device_1 is"),
+        OptionProblem("charge_poll_0", "-1", "a number of seconds, 0 or more"),
         OptionProblem("load_config_0", "7", "1, 5 or 15"),
         OptionProblem("load_config_1", "8", "1, 5 or 15"),
+        OptionProblem("load_poll_0", "x", "a number of seconds, 0 or more"),
     )
     assert Ups.check_options(options) == problems
     with pytest.raises(OptionsError, match="load_poll_0 = x: expected a number of seconds") as failure:
@@ -75,9 +76,10 @@ def test_every_wrong_option_is_named() -> None:
     assert failure.value.problems == problems
 
 
-def test_option_keys() -> None:
-    assert [key for key, _ in Ups.option_keys()] == ["device", "charge_poll", "load_config", "load_poll"]
-    assert [key for key, _ in NutBus.option_keys()] == ["port", "key"]
+def test_schema() -> None:
+    assert list(Ups.schema()) == ["device_<index>", "charge_poll_0", "load_config_<index>", "load_poll_0"]
+    assert list(NutBus.schema()) == ["port_<index>", "key_<index>", "key_<index>_file", "key_<index>_env"]
+    assert [NutBus.schema()[key].is_secret for key in NutBus.schema()] == [False, True, False, False]
 
 
 def test_several_instances_of_a_setting() -> None:
@@ -166,4 +168,4 @@ def test_what_is_checked_can_be_made(options: dict[str, str]) -> None:
     else:
         found = ()
     assert found == problems
-    assert all(problem.key.rpartition("_")[0] in dict(Ups.option_keys()) for problem in problems)
+    assert all(option_of(Ups.schema(), problem.key) is not None for problem in problems)

@@ -70,13 +70,14 @@ def test_a_component(collect: Callable[..., Outcome]) -> None:
         "power",
         "\\x1b[2J",
     ]
-    assert options[2].split() == ["key", "default", "help"]
+    assert options[2].split() == ["key", "default", "type", "help"]
     assert {line.split()[0]: line[31:61].strip() for line in options[3:]} == {
-        "hadd": "None",
+        "hadd": "the next free one of its bus",
         "name": "Relay",
-        "location": "None",
-        "heartbeat": "None",
+        "location": "that of the bus",
+        "heartbeat": "that of the bus",
         "config_timeout": "3",
+        "uuid": "",
         "power_config_0": "1",
         "power_config_1": "2",
         "power_poll_0": "30",
@@ -100,7 +101,14 @@ def test_json(collect: Callable[..., Outcome]) -> None:
 
     assert document["oid"] == "board"
     assert document["product_name"] == "A board"
-    assert {"key": "pin_0", "default": 4, "help": "The first pin"} in document["options"]
+    assert {
+        "key": "pin_0",
+        "default": "4",
+        "type": "byte",
+        "allowed": "a whole number from 0 to 255",
+        "applies": "in_place",
+        "help": "The first pin",
+    } in document["options"]
     assert document["components"] == [{"oid": "board.relay", "product_name": "A relay", "values": ["power"]}]
 
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 import example_drivers
 from example_drivers import Broken, HostBus, NutBus, Ups, Uptime
-from janitoo_actors.configuration.ini import ConfigurationFileError, parse
+from janitoo_actors.configuration.effective import effective
+from janitoo_actors.configuration.examination import examine
+from janitoo_actors.configuration.ini import ConfigurationFileError, parse, read
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.model import BusConfig, ComponentConfig, ServerConfig
 from janitoo_actors.configuration.system import read_system
@@ -148,7 +150,11 @@ load_config_1 = 15
 load_poll_0 = 20
 """
     )
-    assert config.problems == config.warnings == ()
+    assert config.problems == ()
+    assert list(map(str, config.warnings)) == [
+        "x.conf:14: [system] slow_start: nothing reads this key of original servers: "
+        "buses start side by side, and none waits for another"
+    ]
     assert config.logging
     assert config.system.service == "jnt_tutorial"
     host, nut = config.buses
@@ -253,7 +259,7 @@ def nut(*lines: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (nut(), "x.conf:1: [nut] hadd: missing; write the address of the bus, hadd = CCCC/0000, as 0121/0000"),
+        (nut(), "x.conf:1: [nut] hadd: missing: expected the address of a bus, CCCC/0000, as 0121/0000"),
         (
             nut("hadd = 1045"),
             "x.conf:3: [nut] hadd = '1045': expected the address of a bus, CCCC/0000, as 0121/0000",
@@ -367,10 +373,10 @@ def test_number_of_a_bus_that_is_wrong_otherwise_stays_its_own(load_text: Load) 
 
 def test_system_errors_are_all_raised_with_those_of_the_buses(load_text: Load) -> None:
     with pytest.raises(ConfigurationFileError) as failure:
-        load_text("[system]\nbroker_port = x\nslow_start = y\n[nut]\nauto_start = True\n")
+        load_text("[system]\nbroker_port = x\nmax_backoff = y\n[nut]\nauto_start = True\n")
     assert [str(problem).split(": ")[1] for problem in failure.value.problems] == [
         "[system] broker_port = 'x'",
-        "[system] slow_start = 'y'",
+        "[system] max_backoff = 'y'",
         "[nut] hadd",
     ]
 
@@ -502,6 +508,11 @@ def test_any_file_is_loaded_or_an_error(load_text: Load, file: dict[str, dict[st
     except UnicodeEncodeError:
         # No file can hold it.
         reject()
+    else:
+        # Whatever starts can be shown.
+        assert all(keys for _, keys in effective(config, read(Path("x.conf"))))
+    report = examine(Path("x.conf"), example_drivers.registry())
+    assert (report.config is None) == (not config.buses)
     assert all(str(problem).isprintable() for problem in (*config.problems, *config.warnings))
     nodes = [node for bus in config.buses for node in (bus.node, *(each.node for each in bus.components))]
     assert len({node.hadd for node in nodes}) == len(nodes)

@@ -51,8 +51,8 @@ def test_many_components_are_not_listed() -> None:
 
 
 def test_nothing_is_installed() -> None:
-    with pytest.raises(DriverError, match="no bus 'nut' is installed; installed: none"):
-        Registry({}, {}).bus("nut")
+    with pytest.raises(DriverError, match="no bus 'attic' is installed; installed: none"):
+        Registry({}, {}).bus("attic")
 
 
 def test_entry_point_is_loaded_when_it_is_asked_for() -> None:

@@ -43,8 +43,6 @@ DEFAULTS = SystemConfig(
     broker=BrokerConfig(),
     heartbeat_timeout=5,
     heartbeat_count=3,
-    slow_start=0,
-    loop_sleep=0.25,
     log_format=LogFormat.CONSOLE,
     read_timeout=10,
     max_backoff=60,
@@ -72,15 +70,13 @@ def test_everything_set() -> None:
         broker_keepalive = 30
         heartbeat_timeout = 10
         heartbeat_count = 4
-        slow_start = 0.5
-        loop_sleep = 0.1
         log_format = json
         read_timeout = 2.5
         max_backoff = 30
     """
     broker = BrokerConfig("127.0.0.2", 1884, "myuser", "mypassword", 30, None, BrokerKind.EMBEDDED)
     folders = (Path("/tmp/log"), Path("/tmp/home"), Path("/tmp/run"), Path("/tmp/etc"))
-    expected = SystemConfig("jnt_tutorial", *folders, broker, 10, 4, 0.5, 0.1, LogFormat.JSON, 2.5, 30)
+    expected = SystemConfig("jnt_tutorial", *folders, broker, 10, 4, LogFormat.JSON, 2.5, 30)
     assert system_of(text) == (expected, [], [])
 
 
@@ -124,20 +120,27 @@ def test_relative_folders_start_at_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     ("line", "expected"),
     [
         ("service =", "service = '': expected a text that is not empty"),
-        ("log_dir =", "log_dir = '': expected a text that is not empty"),
+        ("log_dir =", "log_dir = '': expected a path"),
         ("broker = embeded", "broker = 'embeded': expected external or embedded; did you mean 'embedded'?"),
-        ("broker_ip =", "broker_ip = '': expected a text that is not empty"),
+        (
+            "broker_ip =",
+            "broker_ip = '': expected the name or the address of a machine, as 192.168.1.4 or pi.example.org",
+        ),
+        (
+            "broker_ip = mqtt://pi:1883",
+            "broker_ip = 'mqtt://pi:1883': expected the name or the address of a machine, as 192.168.1.4 or "
+            "pi.example.org; a port and a protocol have keys of their own",
+        ),
         ("broker_port = 0", "broker_port = '0': expected a whole number, 1 to 65535"),
         ("broker_port = mqtt", "broker_port = 'mqtt': expected a whole number, 1 to 65535"),
         ("broker_port = 1e400", "broker_port = '1e400': expected a whole number, 1 to 65535"),
         ("broker_keepalive = 70000", "broker_keepalive = '70000': expected a whole number, 0 to 65535"),
         ("heartbeat_timeout = -1", "heartbeat_timeout = '-1': expected a number of seconds, 0 or more"),
         ("heartbeat_count = 1.5", "heartbeat_count = '1.5': expected a whole number, 1 to 1000"),
-        ("slow_start = soon", "slow_start = 'soon': expected a number of seconds, 0 or more"),
-        ("loop_sleep = nan", "loop_sleep = 'nan': expected a number of seconds, 0 or more"),
+        ("heartbeat_timeout = nan", "heartbeat_timeout = 'nan': expected a number of seconds, 0 or more"),
         ("log_format = xml", "log_format = 'xml': expected console or json"),
         ("read_timeout = 0", "read_timeout = '0': expected a number of seconds, more than 0"),
-        ("max_backoff =", "max_backoff = '': expected a number of seconds, 0 or more"),
+        ("max_backoff =", "max_backoff = '': expected a number of seconds, more than 0"),
         (
             "broker_password = a\x00b",
             "broker_password = '***': expected a text of one line, without control characters",
@@ -149,8 +152,8 @@ def test_wrong_option(line: str, expected: str) -> None:
 
 
 def test_every_wrong_option_is_named() -> None:
-    _, problems, _ = system_of("[system]\nbroker_port = x\nslow_start = y\nheartbeat_count = z\n")
-    assert [problem.split("'")[1] for problem in problems] == ["x", "z", "y"]
+    _, problems, _ = system_of("[system]\nbroker_port = x\nmax_backoff = y\nheartbeat_count = z\n")
+    assert [problem.split("'")[1] for problem in problems] == ["x", "y", "z"]
 
 
 def test_unknown_key_is_a_warning_without_its_value() -> None:
@@ -160,6 +163,20 @@ def test_unknown_key_is_a_warning_without_its_value() -> None:
         f"{PATH}:2: [system] broker_pasword: nothing reads this key; did you mean 'broker_password'?",
         f"{PATH}:3: [system] favourite_colour: nothing reads this key",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("slow_start = soon", "slow_start: nothing reads this key of original servers: buses start side by side"),
+        ("loop_sleep = nan", "loop_sleep: nothing reads this key of original servers: nothing here loops"),
+        ("user = janitoo", "user: nothing reads this key of original servers: the service manager says who runs"),
+    ],
+)
+def test_deprecated_key_is_a_warning_that_says_why(line: str, said: str) -> None:
+    system, problems, [warning] = system_of(f"[system]\n{line}\n")
+    assert (system, problems) == (DEFAULTS, [])
+    assert said in warning
 
 
 def test_defaults_of_the_file_are_no_unknown_keys() -> None:
