@@ -12,6 +12,7 @@ A component in full:
             return os.getloadavg()[0]
 """
 
+from janitoo_actors.api.claims import DeviceBusyError, Hardware
 from janitoo_actors.api.device import Bus, Component, Device, OptionProblem, OptionsError
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError
@@ -25,7 +26,9 @@ __all__ = [
     "Component",
     "ConfigurationError",
     "Device",
+    "DeviceBusyError",
     "Genre",
+    "Hardware",
     "Instance",
     "Instances",
     "OptionProblem",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
+from janitoo_actors.api.claims import Claims, Hardware
 from janitoo_actors.api.types import seconds
 from janitoo_actors.api.values import Instance, Setting, Value
 from janitoo_actors.errors import ConfigurationError
@@ -55,6 +56,7 @@ class Device:
         capabilities, cmd_classes: of the node, on the wire; the classes of its values are added to them.
         values: what is declared, by name, in the order of declaration.
         uuid: the node's uuid on the wire, which is its section.
+        claims: where it claims devices; the runtime sets it before any call. None in a test, where all is free.
     """
 
     oid: ClassVar[str] = ""
@@ -65,6 +67,7 @@ class Device:
     capabilities: ClassVar[tuple[Capability, ...]] = ()
     cmd_classes: ClassVar[tuple[int, ...]] = (CommandClass.CONFIGURATION,)
     values: ClassVar[Mapping[str, Value]] = MappingProxyType({})
+    claims: Claims | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the values that are declared on the class and on those it inherits from."""
@@ -117,6 +120,24 @@ class Device:
             # Exhausted for the problems; the data are made again by whoever makes the device.
             dict(reader(options, problems))
         return tuple(problems)
+
+    def takes(self) -> Iterable[Hardware]:
+        """What it takes of the machine, by its settings: `[Hardware.gpio(self.setting("pin"))]`.
+
+        Claimed for it before `open`, and given back when the bus is closed, or its process ends. Where another bus or
+        server has it, the bus does not start, is told who that is, and is tried again, with back-off. Touches nothing:
+        it is also asked by who only wants to know what a configuration needs.
+        """
+        return ()
+
+    def claim(self, hardware: Hardware) -> None:
+        """Take something of the machine that `takes` could not know, before it is touched; as what `open` has found.
+
+        Raises:
+            DeviceBusyError: another bus or server has it; the message says who.
+        """
+        if self.claims is not None:
+            self.claims.claim(hardware, self.uuid)
 
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.
