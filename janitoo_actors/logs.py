@@ -11,13 +11,14 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from configparser import ConfigParser
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+from janitoo_actors.configuration.ini import IniFile
 from janitoo_actors.configuration.model import LogFormat, ServerConfig
 from janitoo_actors.errors import ConfigurationError
 
@@ -38,7 +39,7 @@ def configure(config: ServerConfig, log_format: LogFormat | None = None) -> None
         # whoever wants to write there says so.
         with contextlib.suppress(OSError):
             config.system.log_dir.mkdir(parents=True, exist_ok=True)
-        _configure_from_file(config.path, chosen)
+        _configure_from_file(config.ini, chosen)
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_formatter(chosen, colours=sys.stderr.isatty() and not os.environ.get("NO_COLOR")))
@@ -109,12 +110,16 @@ def _configure_structlog() -> None:
     )
 
 
-def _configure_from_file(path: Path, log_format: LogFormat) -> None:
+def _configure_from_file(ini: IniFile, log_format: LogFormat) -> None:
     # Most files have no such sections, and it brings sockets and pickle with it.
     from logging.config import fileConfig
 
+    path = ini.path
+    parser = ConfigParser()
     try:
-        fileConfig(path, disable_existing_loggers=False, encoding="utf-8-sig")
+        # What was read, which need not be what is in the file now.
+        parser.read_string("".join(ini.lines), str(path))
+        fileConfig(parser, disable_existing_loggers=False)
     except Exception as error:
         # fileConfig evaluates the handlers' arguments: anything can come of that, sentences of several lines too.
         why = " ".join(f"{type(error).__name__}: {error}".split())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +20,10 @@ from brokers import BrokerFactory, Mosquitto
 # How fast a machine makes examples says nothing of what they test; and a busy one is slow.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+# Servers and claims of these tests are their own, whatever else runs here. For the commands too that they run.
+os.environ["JANITOO_RUN_DIR"] = tempfile.mkdtemp(prefix="janitoo-tests-")
+atexit.register(shutil.rmtree, os.environ["JANITOO_RUN_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -255,6 +255,10 @@ def test_the_unit_starts_a_server_and_knows_its_exit_codes() -> None:
     # The signal must not reach the embedded broker before the nodes have said that they are OFFLINE.
     assert (service["KillMode"], service["KillSignal"]) == ("mixed", "SIGTERM")
     assert str(args.file.parent) in service["ReadWritePaths"].split()
+    # What servers know of each other is there, whoever has started them.
+    assert "-/run/lock" in service["ReadWritePaths"].split()
+    # All of them share it.
+    assert (service["RuntimeDirectory"], service["RuntimeDirectoryPreserve"]) == ("janitoo", "yes")
 
 
 # -- all of the pages ------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ A component in full:
             return os.getloadavg()[0]
 """
 
-from janitoo_actors.api.device import Bus, Component, Device, Need, OptionProblem, OptionsError
+from janitoo_actors.api.claims import DeviceBusyError, Hardware
+from janitoo_actors.api.device import Bus, Component, Device, OptionProblem, OptionsError
 from janitoo_actors.api.options import (
     Bool,
     Choice,
@@ -43,10 +44,12 @@ __all__ = [
     "Component",
     "ConfigurationError",
     "Device",
+    "DeviceBusyError",
     "DevicePath",
     "Duration",
     "FilePath",
     "Genre",
+    "Hardware",
     "Host",
     "Instance",
     "Instances",
@@ -54,7 +57,6 @@ __all__ = [
     "Maybe",
     "Memory",
     "Names",
-    "Need",
     "Number",
     "Option",
     "OptionProblem",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
+from janitoo_actors.api.claims import Claims, Hardware
 from janitoo_actors.api.options import HIDDEN
 from janitoo_actors.api.schema import INDEX, Option, by_key
 from janitoo_actors.api.values import Instance, InstanceType, Setting, Value
@@ -45,24 +45,6 @@ class OptionsError(ConfigurationError):
         self.problems = tuple(problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A device or a file that a driver opens.
-
-    Attributes:
-        path: as `/dev/i2c-1`.
-        writes: whether it is opened for writing too.
-        advice: what to do where it is missing: "add dtparam=i2c_arm=on to /boot/firmware/config.txt".
-        opens: whether `janitoo check` may open it to see whether that works. False where that would do something, as to
-            a serial port, whose device may restart then.
-    """
-
-    path: Path
-    writes: bool = True
-    advice: str = ""
-    opens: bool = True
-
-
 class Device:
     """What a bus and a component have in common: values, and options.
 
@@ -77,6 +59,7 @@ class Device:
         options: those that are no values on the wire (a host, a password), by key. Those of values are in `schema`.
         requires: the modules of libraries that it imports when it is opened, for `janitoo check`: `("smbus2",)`.
         uuid: the node's uuid on the wire, which is its section.
+        claims: where it claims devices; the runtime sets it before any call. None in a test, where all is free.
     """
 
     oid: ClassVar[str] = ""
@@ -90,6 +73,7 @@ class Device:
     options: ClassVar[Mapping[str, Option[Any]]] = MappingProxyType({})
     requires: ClassVar[tuple[str, ...]] = ()
     _schema: ClassVar[Mapping[str, Option[Any]]]
+    claims: Claims | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the values and options that are declared on the class and on those it inherits from."""
@@ -163,13 +147,27 @@ class Device:
         dict(cls._read_options(options, problems))
         return tuple(problems)
 
-    def needs(self) -> Iterator[Need]:
-        """The devices and files that it needs to be opened, for `janitoo check`. Drivers override it; opens nothing."""
-        yield from ()
-
     def option(self, key: str) -> Any:
         """The data of an option that is no value. LookupError where there is none of that key."""
         return self._option_data[key]
+
+    def takes(self) -> Iterable[Hardware]:
+        """What it takes of the machine, by its settings: `[Hardware.gpio(self.setting("pin"))]`.
+
+        Claimed for it before `open`, and given back when the bus is closed, or its process ends. Where another bus or
+        server has it, the bus does not start, is told who that is, and is tried again, with back-off. Touches nothing:
+        `janitoo check` asks it too, and says what is missing, may not be opened, or is taken.
+        """
+        return ()
+
+    def claim(self, hardware: Hardware) -> None:
+        """Take something of the machine that `takes` could not know, before it is touched; as what `open` has found.
+
+        Raises:
+            DeviceBusyError: another bus or server has it; the message says who.
+        """
+        if self.claims is not None:
+            self.claims.claim(hardware, self.uuid)
 
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.

@@ -18,12 +18,13 @@ import structlog
 
 from janitoo_actors import logs
 from janitoo_actors.commands.welcome import welcome
+from janitoo_actors.configuration.fallback import load_or_fall_back
 from janitoo_actors.configuration.ini import ConfigurationFileError
-from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.model import LogFormat, ServerConfig
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.errors import ConfigurationError
 from janitoo_actors.runtime.server import Server
+from janitoo_actors.runtime_dir import AlreadyRunningError, ServerLock
 
 STOP_TIMEOUT: Final = 4.5
 """Seconds for the buses to stop in order: with the end of the process, 5."""
@@ -38,6 +39,8 @@ class Exit(IntEnum):
 
     OK = 0
     SOFTWARE = 70
+    ALREADY_RUNNING = 75
+    """Starting again helps when the other server has ended (EX_TEMPFAIL)."""
     CONFIG = 78
 
 
@@ -51,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(LogFormat),
         help="instead of log_format in [system]: console to read, json to process",
     )
+    parser.add_argument(
+        "--last-good",
+        action="store_true",
+        help="where the file is broken, start with the last good copy of it, which the server keeps",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,9 +66,29 @@ def run(args: argparse.Namespace) -> int:
 
     SIGINT, SIGTERM and SIGHUP end it in order, within 5 s; a second one at once.
     """
-    config = _configured(args)
-    if config is None:
+    try:
+        config = load_or_fall_back(args.file, Registry.installed(), fall_back=args.last_good)
+        lock = ServerLock(config.path, config.system)
+    except ConfigurationFileError as error:
+        for problem in error.problems:
+            print(f"janitoo: {problem}", file=sys.stderr)
         return Exit.CONFIG
+    except AlreadyRunningError as running:
+        print(f"janitoo: {running}", file=sys.stderr)
+        return Exit.ALREADY_RUNNING
+    try:
+        return _run(args, config, lock)
+    finally:
+        lock.release()
+
+
+def _run(args: argparse.Namespace, config: ServerConfig, lock: ServerLock) -> int:
+    try:
+        logs.configure(config, args.log_format)
+    except ConfigurationError as error:
+        print(f"janitoo: {error}", file=sys.stderr)
+        return Exit.CONFIG
+    _tell(config, lock)
     # One queue for all that ends the wait: `put` is safe in a signal's handler, where a lock could deadlock.
     wakeups: SimpleQueue[None] = SimpleQueue()
     signals = _Signals(wakeups)
@@ -83,26 +111,32 @@ def run(args: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _configured(args: argparse.Namespace) -> ServerConfig | None:
-    """The configuration, with logging set up; None where there is nothing that could run, which has been told."""
-    try:
-        config = load(args.file, Registry.installed())
-        logs.configure(config, args.log_format)
-    except ConfigurationFileError as error:
-        for problem in error.problems:
-            print(f"janitoo: {problem}", file=sys.stderr)
-        return None
-    except ConfigurationError as error:
-        print(f"janitoo: {error}", file=sys.stderr)
-        return None
+def _tell(config: ServerConfig, lock: ServerLock) -> None:
+    """Log what is odd with the configuration, and with the start."""
     log = structlog.get_logger()
+    if config.copy is not None:
+        for problem in config.broken:
+            log.error("configuration_wrong", problem=str(problem))
+        log.warning(
+            "last_good_copy_used",
+            file=str(config.path),
+            copy=str(config.copy.path),
+            of=config.copy.date,
+            detail="the file is broken: mend it and restart the server; nothing is written to it until then",
+        )
     for problem in config.warnings:
         log.warning("configuration_odd", problem=str(problem))
     for problem in config.problems:
         log.error("configuration_wrong", problem=str(problem))
-    if not config.buses:
-        print(f"janitoo: {args.file}: there is no bus to start: see the errors above", file=sys.stderr)
-        return None
+    if lock.problem:
+        log.warning("server_not_seen", detail=lock.problem)
+    if lock.namesake is not None:
+        log.warning(
+            "service_name_taken",
+            service=config.system.service,
+            by=str(lock.namesake),
+            detail="write another service = … in [system] of one of the two",
+        )
     for bus in config.buses:
         for component in bus.components:
             if component.node.hadd_assigned:
@@ -113,7 +147,6 @@ def _configured(args: argparse.Namespace) -> ServerConfig | None:
                     hadd=str(component.node.hadd),
                     keep=f"[{component.node.uuid}] hadd = {component.node.hadd}",
                 )
-    return config
 
 
 def _log_format(args: argparse.Namespace, config: ServerConfig) -> LogFormat:

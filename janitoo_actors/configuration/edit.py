@@ -85,7 +85,9 @@ def _changed(ini: IniFile, section: str, options: Mapping[str, str]) -> str:
         last = len(ini.lines)
     else:
         last = max([max(own), *_further_lines(ini, max(own), marks)])
-        pieces[last - 1] += _lines_of(added, _indent_of_new(ini, section, marks), end)
+        # As the line before has it: a "\r" of the file's first line and a "\n" that follows would be one line end.
+        new_end = _end_of(ini.lines[last - 1]) or end
+        pieces[last - 1] += _lines_of(added, _indent_of_new(ini, section, marks), new_end)
     if (added or not own) and last == len(ini.lines) > 0 and not ini.lines[-1].endswith(("\n", "\r")):
         # There was no line end at the end of the file, which this line now is no longer.
         first, *rest = pieces[last - 1]
@@ -99,8 +101,11 @@ def _lines_of(options: Iterable[tuple[str, str]], indent: str, end: str) -> list
 
 def _line_end(ini: IniFile) -> str:
     """The line end of the file: that of its first line."""
-    first = ini.lines[0] if ini.lines else ""
-    return first[len(first.rstrip("\r\n")) :] or "\n"
+    return _end_of(ini.lines[0] if ini.lines else "") or "\n"
+
+
+def _end_of(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]
 
 
 def _further_lines(ini: IniFile, line: int, marks: frozenset[int]) -> list[int]:

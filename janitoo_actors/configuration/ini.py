@@ -54,6 +54,11 @@ class IniFile:
     defaults: Mapping[str, str]
     positions: Mapping[tuple[str, str | None], int]
 
+    @property
+    def data(self) -> bytes:
+        """The file's bytes."""
+        return ((_BOM if self.has_bom else "") + "".join(self.lines)).encode("utf-8")
+
     def options(self, section: str) -> dict[str, str]:
         """The options of a section, those of `[DEFAULT]` among them; none where there is no such section."""
         own = self.sections.get(section)

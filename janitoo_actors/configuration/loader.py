@@ -40,7 +40,12 @@ def load(path: Path, registry: Registry) -> ServerConfig:
         ConfigurationFileError: where the file or its `[system]` is wrong; with everything that is. What is wrong with
             a bus only leaves out that bus: see `ServerConfig.problems`.
     """
-    ini = read(path)
+    return load_ini(read(path), registry)
+
+
+def load_ini(ini: IniFile, registry: Registry) -> ServerConfig:
+    """As `load`, of a file that has been read."""
+    path = ini.path
     problems: list[Problem] = []
     warnings: list[Problem] = []
     system = read_system(ini, problems, warnings)
@@ -57,6 +62,7 @@ def load(path: Path, registry: Registry) -> ServerConfig:
         raise ConfigurationFileError(sorted([*problems, *bus_problems], key=_line), sorted(warnings, key=_line))
     return ServerConfig(
         path=path,
+        ini=ini,
         system=system,
         buses=tuple(buses),
         problems=tuple(sorted(bus_problems, key=_line)),

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from janitoo_actors.api.device import Device, Need
+from janitoo_actors.api.claims import Hardware
+from janitoo_actors.api.device import Device
+from janitoo_actors.claims import holder
 from janitoo_actors.configuration.extras import how_to_install
 from janitoo_actors.errors import said
 
@@ -26,9 +28,9 @@ def missing_libraries(device_class: type[Device], oid: str) -> Iterator[str]:
 def missing_devices(device: Device) -> Iterator[str]:
     """A sentence for each device or file that a driver needs and would not get."""
     try:
-        needs = list(device.needs())
+        needs = list(device.takes())
     except Exception as error:  # noqa: BLE001 - it is the driver's, and a bug there is its bus's
-        yield f"the driver {type(device).__name__} failed to say what it needs: {said(error)}"
+        yield f"the driver {type(device).__name__} failed to say what it takes: {said(error)}"
         return
     for need in needs:
         problem = trouble_with(need)
@@ -36,15 +38,31 @@ def missing_devices(device: Device) -> Iterator[str]:
             yield problem
 
 
-def trouble_with(need: Need) -> str | None:
+def trouble_with(need: Hardware) -> str | None:
     """Why a driver would not get a device; None where it would."""
-    path = need.path
-    mode = os.R_OK | (os.W_OK if need.writes else 0)
+    return _inaccessible(need) or _taken(need) or _unopenable(need)
+
+
+def _inaccessible(need: Hardware) -> str | None:
+    path = need.file
+    if path is None:
+        return None
     if not path.exists():
         return f"{path} is not there" + (f": {need.advice}" if need.advice else ": is it plugged in?")
-    if not os.access(path, mode):
+    if not os.access(path, os.R_OK | (os.W_OK if need.writes else 0)):
         return f"{path} may not be {'read and written' if need.writes else 'read'}{_who_may(path)}"
-    if not need.opens or path.is_dir():
+    return None
+
+
+def _taken(need: Hardware) -> str | None:
+    """Whether another bus has it; one that this user may see."""
+    taken = holder(need) if need.key else None
+    return f"{need} is taken by {taken}" if taken is not None else None
+
+
+def _unopenable(need: Hardware) -> str | None:
+    path = need.file
+    if path is None or not need.opens or path.is_dir():
         return None
     try:
         # At once, whatever it is; and a terminal that it may be does not become this process's.

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from janitoo_actors.api.device import Bus, Component
 from janitoo_actors.api.schema import Section
 from janitoo_actors.protocol.hadd import Hadd
+
+if TYPE_CHECKING:
+    # They need the classes of this module.
+    from janitoo_actors.configuration.ini import IniFile
+    from janitoo_actors.configuration.last_good import GoodCopy
 
 S = TypeVar("S", bound=Section)
 
@@ -165,20 +170,26 @@ class ServerConfig:
 
     Attributes:
         path: the file.
+        ini: what was read: the file's text, or that of its last good copy.
         system: `[system]`; the file could not be loaded at all where it is wrong.
         buses: those to start (`auto_start`) and wholly valid, in the order of the file.
         problems: what is wrong with the others; each of them is not started.
         warnings: what is odd and does no harm, as a section that nothing reads.
         sections: the other sections of the server, by name, as far as they are in the file: `[network]`.
         logging: the `[loggers]`, `[handlers]`, `[formatters]` sections are there, for `logging.config.fileConfig`.
+        copy: the last good copy that was read in the place of the file; None where that was the file itself.
+        broken: what is wrong with the file, where a copy was read.
     """
 
     path: Path
+    ini: IniFile = field(repr=False)
     system: SystemConfig
     buses: tuple[BusConfig, ...]
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     logging: bool = False
+    copy: GoodCopy | None = None
+    broken: tuple[Problem, ...] = ()
     sections: Mapping[str, Section] = field(default_factory=dict)
 
     def section(self, kind: type[S]) -> S | None:

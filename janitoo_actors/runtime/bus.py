@@ -12,6 +12,7 @@ from pykka import ActorDeadError, ActorRef
 
 from janitoo_actors.api.device import Bus, Component, Device
 from janitoo_actors.api.types import to_text
+from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BusConfig
 from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, PermanentError, said
 from janitoo_actors.protocol.hadd import Hadd
@@ -40,39 +41,57 @@ class BusActor(PinnedActor):
     exception that is no failure of a read or a write ends the bus, which its supervisor restarts.
     """
 
-    def __init__(self, config: BusConfig, board: Board, store: Store) -> None:
+    def __init__(self, config: BusConfig, board: Board, store: Store, claims: ClaimTable) -> None:
         super().__init__()
         self._config = config
         self._board = board
         self._store = store
+        self._claims = claims.for_bus(config.section, self.epoch)
         self._log = structlog.get_logger().bind(path=self.path, bus=config.section)
         self._link = f"{self.path.removesuffix('bus')}link"
         self._repeats = Repeats(self._log)
         self._devices: dict[Hadd, Device] = {}
 
     def on_start(self) -> None:
-        """Make the devices, and open the bus, then its components."""
+        """Make the devices, and open the bus, then its components, each with what it takes of the machine."""
+        with self._claims:
+            self._open()
+        self.tell_path(self._link, BusStarted(self.actor_ref))
+        self._log.info("bus_started", components=len(self._config.components))
+
+    def _open(self) -> None:
         try:
             self._make_devices()
             for device in self._devices.values():
+                for hardware in device.takes():
+                    device.claim(hardware)
                 if isinstance(device, Bus | Component):
                     device.open()
         except BaseException as error:
             self._give_up(error)
             raise
-        self.tell_path(self._link, BusStarted(self.actor_ref))
-        self._log.info("bus_started", components=len(self._config.components))
 
     def on_stop(self) -> None:
         """Close what is open."""
-        self._close()
+        with self._claims:
+            self._close()
 
     def on_failure(self, _type: Any, error: BaseException | None, _traceback: Any) -> None:
         """Close what is open: the next incarnation opens it anew."""
-        self._give_up(error)
+        with self._claims:
+            self._give_up(error)
+
+    def on_end(self) -> None:
+        """Give up the devices, or leave them to the next incarnation where the driver hangs. Any thread."""
+        super().on_end()
+        self._claims.abandon()
 
     def on_receive(self, message: Any) -> Any:
         """Read, write or configure, and tell who asked."""
+        with self._claims:
+            return self._received(message)
+
+    def _received(self, message: Any) -> Any:
         match message:
             case Read():
                 self._tell(message.reply_to, self._read(message))
@@ -87,11 +106,13 @@ class BusActor(PinnedActor):
     def _make_devices(self) -> None:
         node = self._board.nodes[self._config.node.hadd]
         bus = self._config.bus_class(node.uuid, node.options)
+        bus.claims = self._claims
         self._devices[node.hadd] = bus
         for each in self._config.components:
             node = self._board.nodes[each.node.hadd]
             component = each.component_class(node.uuid, node.options)
             component.bus = bus
+            component.claims = self._claims
             self._devices[node.hadd] = component
 
     def _read(self, message: Read) -> Reading:
@@ -210,6 +231,7 @@ class BusActor(PinnedActor):
             except Exception as error:  # noqa: BLE001 - the driver's code, and there is nobody left to tell
                 self._log.warning("close_failed", device=device.uuid, error=said(error))
         self._devices.clear()
+        self._claims.release()
 
     def _tell(self, ref: ActorRef[Any], message: Reading | Written) -> None:
         if self.fenced:

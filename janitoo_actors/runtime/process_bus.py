@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from pykka import Timeout
 
 from janitoo_actors import logs
+from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BusConfig, NodeConfig, SystemConfig
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.errors import TemporaryError
@@ -45,7 +47,7 @@ class ProcessBus:
         """What the child does."""
         return ProcessWork(
             main=run_bus,
-            args=lambda: (self._config, self._system, logging.getLogger().getEffectiveLevel()),
+            args=lambda: (self._config, self._system, self._store.path, logging.getLogger().getEffectiveLevel()),
             preload=(__name__,),
             # A busy machine may keep a healthy process waiting for a moment.
             hang_limit=max(self._system.read_timeout, 1.0),
@@ -106,7 +108,7 @@ class _Below:
         return () if info is None else info.children
 
 
-def run_bus(side: ChildSide, config: BusConfig, system: SystemConfig, level: int) -> None:
+def run_bus(side: ChildSide, config: BusConfig, system: SystemConfig, path: Path, level: int) -> None:
     """The child's main thread: run the bus until the parent wants it to end, or it ends by itself."""
     logs.configure_child(side.tell, level)
     board = Board(config)
@@ -114,7 +116,9 @@ def run_bus(side: ChildSide, config: BusConfig, system: SystemConfig, level: int
     actors = System(
         ReportLog(), on_hung=lambda actor, seconds, stack: side.hung(f"{actor.path}, {seconds:.1f} s\n{stack}")
     )
-    children = bus_children(config, board, system, _RemoteStore(side))
+    # Its own: the claims of a process go with it.
+    claims = ClaimTable(system.service, path)
+    children = bus_children(config, board, system, _RemoteStore(side), claims)
     root = Root(actors, bus_flags(), children, path=f"/buses/{config.section}")
     side.ready(_Below(root))
     told: BoardState | None = None

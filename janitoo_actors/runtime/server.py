@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import ServerConfig
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.runtime.board import Board
@@ -29,10 +30,14 @@ class Server:
         self.config = config
         self.boards: Sequence[Board] = [Board(bus) for bus in config.buses]
         self._system = System(ReportLog())
-        store = ConfigStore(config.path)
-        children = root_children(config, list(self.boards), store)
+        store = ConfigStore(config.path, config.ini, refuses=_refuses(config))
+        claims = ClaimTable(config.system.service, config.path)
+        children = root_children(config, list(self.boards), store, claims)
         self._system.on_zombies = self._too_many_zombies
         self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
+        if config.copy is None:
+            # It runs with it now.
+            store.adopt(config.ini, good=not config.problems)
 
     @property
     def system(self) -> System:
@@ -75,3 +80,13 @@ class Server:
             self._root.kill("the server has stopped")
         self._system.stop()
         return ended
+
+
+def _refuses(config: ServerConfig) -> str:
+    """Why the file is not written, where the server runs with a copy of it."""
+    if config.copy is None:
+        return ""
+    return (
+        f"it is broken, and the server runs on the good copy of {config.copy.date}; "
+        f"mend the file and restart the server first. What is wrong: {config.broken[0]}"
+    )

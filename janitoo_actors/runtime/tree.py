@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.runtime.board import Board
@@ -24,7 +25,7 @@ LINK_SHUTDOWN: Final = 1.5
 """Seconds that a link has for its last words."""
 
 
-def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore) -> list[ChildSpec]:
+def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore, claims: ClaimTable) -> list[ChildSpec]:
     """The children of the root: the embedded broker where there is one, and the buses.
 
     Args:
@@ -38,7 +39,7 @@ def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore)
 
         backoff = Backoff(minimum=0.5, maximum=system.max_backoff)
         children.append(ChildSpec("broker", Broker, (system.broker,), backoff=backoff, shutdown=2.0))
-    buses = [_bus(bus, board, system, store) for bus, board in zip(config.buses, boards, strict=True)]
+    buses = [_bus(bus, board, system, store, claims) for bus, board in zip(config.buses, boards, strict=True)]
     # Side by side: a bus that takes its time to open or close keeps no other from it.
     children.append(ChildSpec("buses", Supervisor, (SupervisorFlags(concurrent=True), buses)))
     return children
@@ -49,7 +50,9 @@ def bus_flags() -> SupervisorFlags:
     return SupervisorFlags(Strategy.REST_FOR_ONE, intensity=5, period=60.0)
 
 
-def bus_children(config: BusConfig, board: Board, system: SystemConfig, store: Store) -> list[ChildSpec]:
+def bus_children(
+    config: BusConfig, board: Board, system: SystemConfig, store: Store, claims: ClaimTable
+) -> list[ChildSpec]:
     """The children of a bus's supervisor, in the order of their start."""
     places = Places.of(f"/buses/{config.section}")
     backoff = _backoff(system)
@@ -57,7 +60,7 @@ def bus_children(config: BusConfig, board: Board, system: SystemConfig, store: S
     bus = ChildSpec(
         "bus",
         BusActor,
-        (config, board, store),
+        (config, board, store, claims),
         backoff=backoff,
         shutdown=BUS_SHUTDOWN,
         start_timeout=max(system.read_timeout, OPEN_TIMEOUT),
@@ -103,7 +106,7 @@ def bus_children(config: BusConfig, board: Board, system: SystemConfig, store: S
     ]
 
 
-def _bus(config: BusConfig, board: Board, system: SystemConfig, store: ConfigStore) -> ChildSpec:
+def _bus(config: BusConfig, board: Board, system: SystemConfig, store: ConfigStore, claims: ClaimTable) -> ChildSpec:
     backoff = _backoff(system)
     if config.isolation is Isolation.PROCESS:
         # Here and not above: it needs the tree.
@@ -111,7 +114,7 @@ def _bus(config: BusConfig, board: Board, system: SystemConfig, store: ConfigSto
 
         work = ProcessBus(config, board, system, store).work()
         return ChildSpec(config.section, ProcessActor, (work,), backoff=backoff, shutdown=PROCESS_SHUTDOWN)
-    children = bus_children(config, board, system, store)
+    children = bus_children(config, board, system, store, claims)
     return ChildSpec(config.section, Supervisor, (bus_flags(), children), backoff=backoff)
 
 

@@ -83,7 +83,7 @@ def test_the_meter_of_the_page(page: ModuleType, tmp_path: Path) -> None:
     [bus] = config.buses
     meter = page.Meter("meter", bus.node.options)
     assert (meter.host, meter.port, meter.password) == ("192.168.14.70", 3493, "s3cret")
-    assert [need.path for need in meter.needs()] == [Path("/dev/none")]
+    assert [need.file for need in meter.takes()] == [Path("/dev/none")]
 
 
 def test_the_page_is_right_about_what_is_refused(page: ModuleType) -> None:

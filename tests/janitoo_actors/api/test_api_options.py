@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import assert_type
 
@@ -13,9 +13,9 @@ from janitoo_actors.api import (
     Bool,
     Bus,
     DevicePath,
+    Hardware,
     Host,
     Instance,
-    Need,
     Number,
     Option,
     OptionProblem,
@@ -49,9 +49,9 @@ class Nut(Bus):
         """Read the load."""
         return float(instance.index)
 
-    def needs(self) -> Iterator[Need]:
+    def takes(self) -> Iterable[Hardware]:
         """The serial port."""
-        yield Need(self.serial, opens=False)
+        return [Hardware.serial(self.serial)]
 
 
 class Slow(Nut):
@@ -73,7 +73,7 @@ def test_options_are_read_with_their_types() -> None:
     bus = Nut("nut", {**given, "pin_0": "7", "hadd": "1/0"})
     assert (bus.host, bus.port, bus.password, bus.quick) == ("::1", 1, "s3cret", True)
     assert (bus.serial, bus.pin) == (Path("/dev/x"), 7)
-    assert list(bus.needs()) == [Need(Path("/dev/x"), opens=False)]
+    assert list(bus.takes()) == [Hardware.serial("/dev/x")]
 
 
 def test_class_inherits_options() -> None:

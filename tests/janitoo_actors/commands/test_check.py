@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 import example_drivers
 from brokers import BrokerFactory, Mosquitto
-from janitoo_actors.api import Bus, Component, DevicePath, Need, Option
+from janitoo_actors.api import Bus, Component, DevicePath, Hardware, Option
 from janitoo_actors.configuration.registry import Registry
 from tool_runs import ROOT, Tool, run_program
 
@@ -29,17 +29,17 @@ class Board(Bus):
     oid = "board"
     device = Option(DevicePath(), default=Path("/dev/no-such-board"), help="The board")
 
-    def needs(self) -> Iterator[Need]:
+    def takes(self) -> Iterable[Hardware]:
         """The device."""
-        yield Need(self.device, advice="enable it with dtparam=board=on")
+        return [Hardware.path(self.device, advice="enable it with dtparam=board=on")]
 
 
 class Buggy(Component):
-    """A component that fails to say what it needs."""
+    """A component that fails to say what it takes."""
 
     oid = "board.buggy"
 
-    def needs(self) -> Iterator[Need]:
+    def takes(self) -> Iterable[Hardware]:
         """Fail as a driver with a bug does."""
         raise KeyError("what")
 
@@ -203,13 +203,13 @@ def test_device_that_is_busy(path: Path, tool: Tool, tmp_path: Path, monkeypatch
     assert (code, found) == (1, [("error", "board", f"{device} is busy: process {os.getpid()} has it open")])
 
 
-def test_driver_that_fails_to_say_what_it_needs(path: Path, tool: Tool, tmp_path: Path) -> None:
+def test_driver_that_fails_to_say_what_it_takes(path: Path, tool: Tool, tmp_path: Path) -> None:
     (tmp_path / "device").touch()
     board(path, tmp_path / "device")
     with path.open("a") as file:
         file.write("components.x = board.buggy\n")
     assert findings(tool, path) == (
-        1, [("error", "board__x", "the driver Buggy failed to say what it needs: KeyError: 'what'")]
+        1, [("error", "board__x", "the driver Buggy failed to say what it takes: KeyError: 'what'")]
     )  # fmt: skip
 
 

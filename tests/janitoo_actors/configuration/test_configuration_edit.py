@@ -137,6 +137,7 @@ ENDS = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"])
 LINES = st.tuples(PIECES, ENDS).map("".join)
 
 
+@example("[c]\r[b]\n\n[a]\n", "b", {"x": ""})
 @given(
     st.lists(LINES, max_size=20).map("".join),
     st.sampled_from("abcd"),

@@ -504,7 +504,7 @@ def test_any_file_is_loaded_or_an_error(load_text: Load, file: dict[str, dict[st
     try:
         config = load_text(text)
     except ConfigurationFileError as error:
-        config = ServerConfig(Path(), SYSTEM, (), error.problems)
+        config = ServerConfig(Path(), parse(b"", Path()), SYSTEM, (), error.problems)
     except UnicodeEncodeError:
         # No file can hold it.
         reject()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from janitoo_actors.configuration.ini import read
 from janitoo_actors.configuration.store import ConfigStore
 
 
@@ -15,6 +16,7 @@ def main() -> None:
     """Write 1, 2, 3, … as a value of a section of its own."""
     path, name = Path(sys.argv[1]), sys.argv[2]
     store = ConfigStore(path)
+    store.adopt(read(path), good=True)
     for number in range(1, 1_000_000):
         store.set(f"nut__{name}", {"location": f"Attic {number}", "load_poll_0": str(number)})
         print(name, number, flush=True)

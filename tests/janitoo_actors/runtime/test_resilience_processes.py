@@ -14,6 +14,7 @@ import pytest
 from brokers import HOST, Mosquitto
 from brokers import free_port as find_free_port
 from faulty_drivers import TIMEOUT, Configuration
+from janitoo_actors.configuration.last_good import good_copies
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.messages import NodeState
 from mqtt_probe import Message
@@ -152,9 +153,18 @@ def ask_until_online(air: Requester, *, since: int = 0) -> None:
 
 
 def check(path: Path, original: bytes, seed: int) -> int:
-    """The number in the file, all of which is otherwise as it was, byte for byte."""
+    """The number in the file, all of which is otherwise as it was, byte for byte; and so are its copies."""
+    number = number_in(path, original, seed)
+    copies = good_copies(path)
+    assert number_in(copies[0].path, original, seed) in {number - 1, number}, f"the last good copy; seed {seed}"
+    for copy in copies[1:]:
+        assert number_in(copy.path, original, seed) < number
+    return number
+
+
+def number_in(path: Path, original: bytes, seed: int) -> int:
     data = path.read_bytes()
-    assert data, f"the file is empty; seed {seed}"
+    assert data, f"{path} is empty; seed {seed}"
     parser = configparser.RawConfigParser()
     parser.read_string(data.decode("utf-8"))
     text = parser["one__by_option"]["location"]
@@ -164,5 +174,6 @@ def check(path: Path, original: bytes, seed: int) -> int:
 
 
 def leftovers(path: Path) -> list[str]:
-    """The files beside the configuration."""
-    return [each.name for each in path.parent.iterdir() if each != path]
+    """The files beside the configuration and its copies."""
+    copies = {copy.path for copy in good_copies(path)}
+    return [each.name for each in path.parent.iterdir() if each != path and each not in copies]

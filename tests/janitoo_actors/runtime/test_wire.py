@@ -445,7 +445,7 @@ def test_what_cannot_be_stored_is_refused(network: Mosquitto, tmp_path: Path, ma
         else:
             away.rename(folder)
         assert path.read_text(encoding="utf-8") == before
-        assert [each.name for each in folder.iterdir()] == ["host.conf"]
+        assert sorted(each.name for each in folder.iterdir()) == [".host.conf.good-1", "host.conf"]
         assert asker.write("0131/0000", "location", "There", Genre.CONFIG)["data"] == "There"
         assert process.interrupt() == 0
 
