@@ -6,7 +6,7 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, reject
+from hypothesis import assume, example, given, reject
 from hypothesis import strategies as st
 
 from janitoo_actors.configuration.edit import UnstorableError, set_options
