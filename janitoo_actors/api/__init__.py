@@ -13,11 +13,13 @@ A component in full:
 """
 
 from janitoo_actors.api.device import Bus, Component, Device, OptionProblem, OptionsError
+from janitoo_actors.api.schema import Applies
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError
 from janitoo_actors.protocol.codes import Capability, CommandClass, Genre, ValueType
 
 __all__ = [
+    "Applies",
     "Bus",
     "BusLostError",
     "Capability",

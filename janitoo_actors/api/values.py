@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
+from janitoo_actors.api.schema import Applies
 from janitoo_actors.api.types import coerce
 from janitoo_actors.protocol.codes import Genre, ValueType
 from janitoo_actors.protocol.entries import standard_entry
@@ -42,6 +43,7 @@ class Instances:
         defaults: the configurations where the section has none.
         parse: makes the text into what `Instance.config` holds; raises ValueError("expected …") where it cannot.
         follows: another value whose instances this one takes where its own are not configured.
+        applies: how a change of a configuration is applied to a running server.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Instances:
     defaults: Sequence[str] = ("",)
     parse: Callable[[str], Any] = str
     follows: str | None = None
+    applies: Applies = Applies.IN_PLACE
 
 
 class Value:
@@ -152,11 +155,21 @@ class Setting(Value, Generic[T]):
     Args:
         entry: a `config_*` entry.
         parse: a further check: makes the data into what the attribute gives, or raises ValueError("expected …").
+        applies: how a change is applied to a running server: `Applies.RESTART_BUS` where the device must be opened
+            anew, as for a pin.
     """
 
-    def __init__(self, entry: str, *, parse: Callable[[Any], T] | None = None, **declared: Any) -> None:
+    def __init__(
+        self,
+        entry: str,
+        *,
+        parse: Callable[[Any], T] | None = None,
+        applies: Applies = Applies.IN_PLACE,
+        **declared: Any,
+    ) -> None:
         super().__init__(entry, **declared)
         self.parse = parse
+        self.applies = applies
 
     @property
     def label(self) -> str:

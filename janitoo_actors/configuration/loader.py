@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +14,13 @@ from janitoo_actors.configuration.nodes import BusReader, component_keys
 from janitoo_actors.configuration.options import boolean
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.suggest import did_you_mean
+from janitoo_actors.protocol.hadd import Hadd
 
 _LOGGING: Final = ("loggers", "handlers", "formatters")
 _RESERVED: Final = frozenset({system.SECTION, *_LOGGING, "network"})
 """Sections that are no buses: the server's own, and those of Python's logging."""
+_FIRST_FREE: Final = 10
+_LAST_CONTROLLER: Final = 9997
 _RESERVED_PREFIXES: Final = ("logger_", "handler_", "formatter_")
 
 
@@ -47,8 +52,18 @@ def load(path: Path, registry: Registry) -> ServerConfig:
         buses=tuple(buses),
         problems=tuple(sorted(bus_problems, key=_line)),
         warnings=tuple(sorted(warnings, key=_line)),
-        logging=all(section in ini.sections for section in _LOGGING),
+        logging=_logging(ini),
     )
+
+
+def _logging(ini: IniFile) -> dict[str, dict[str, str]]:
+    if not all(section in ini.sections for section in _LOGGING):
+        return {}
+    return {
+        section: dict(ini.options(section))
+        for section in ini.sections
+        if section in _LOGGING or section.startswith(_RESERVED_PREFIXES)
+    }
 
 
 def _line(problem: Problem) -> int:
@@ -61,6 +76,7 @@ def _read_buses(
     buses: list[BusConfig] = []
     problems: list[Problem] = []
     controllers: dict[int, str] = {}
+    free = _free_controllers(ini, sections)
     for section in sections.buses:
         try:
             starts = boolean(ini.options(section).get("auto_start", "True"))
@@ -70,13 +86,23 @@ def _read_buses(
         if not starts:
             continue
         sections.started.add(section)
-        reader = BusReader(ini, section, registry, controllers)
+        reader = BusReader(ini, section, registry, controllers, free)
         bus = reader.read()
         if bus is not None:
             buses.append(bus)
         problems.extend(reader.problems)
         warnings.extend(reader.warnings)
     return buses, problems
+
+
+def _free_controllers(ini: IniFile, sections: _Sections) -> Iterator[int]:
+    """Numbers for buses that have none: those that no bus of the file has. The first ones are not given out."""
+    taken = set()
+    for section in sections.buses:
+        # What is wrong with an address is told by whoever reads the bus.
+        with contextlib.suppress(ValueError):
+            taken.add(Hadd.parse(ini.options(section).get("hadd", "")).controller)
+    return (number for number in range(_FIRST_FREE, _LAST_CONTROLLER + 1) if number not in taken)
 
 
 class _Sections:

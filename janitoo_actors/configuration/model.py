@@ -105,6 +105,7 @@ class SystemConfig:
     log_format: LogFormat
     read_timeout: float
     max_backoff: float
+    auto_reload: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,8 @@ class ServerConfig:
         buses: those to start (`auto_start`) and wholly valid, in the order of the file.
         problems: what is wrong with the others; each of them is not started.
         warnings: what is odd and does no harm, as a section that nothing reads.
-        logging: the `[loggers]`, `[handlers]`, `[formatters]` sections are there, for `logging.config.fileConfig`.
+        logging: the sections of the log, for `logging.config.fileConfig`; none where `[loggers]`, `[handlers]` and
+            `[formatters]` are not all there.
     """
 
     path: Path
@@ -179,4 +181,4 @@ class ServerConfig:
     buses: tuple[BusConfig, ...]
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    logging: bool = False
+    logging: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -45,11 +45,14 @@ def component_keys(ini: IniFile, section: str) -> dict[str, str]:
 class BusReader:
     """Reads one bus. Made for one `read`; not thread-safe; blocks where a driver is imported."""
 
-    def __init__(self, ini: IniFile, section: str, drivers: Drivers, controllers: dict[int, str]) -> None:
+    def __init__(
+        self, ini: IniFile, section: str, drivers: Drivers, controllers: dict[int, str], free: Iterator[int]
+    ) -> None:
         """Get ready to read.
 
         Args:
             controllers: the controller numbers of the buses before this one, and their sections; this bus's is added.
+            free: numbers for buses that have none.
         """
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
@@ -57,12 +60,13 @@ class BusReader:
         self._section = section
         self._drivers = drivers
         self._controllers = controllers
+        self._free = free
         self._reader = SectionReader(ini, section, self.problems)
 
     def read(self) -> BusConfig | None:
         """The bus, or None where anything is wrong; `problems` and `warnings` say what."""
         bus_class = self._bus_class()
-        hadd = self._controller()
+        hadd, assigned = self._controller()
         reader = self._reader
         location = reader.read("location", DEFAULT_LOCATION, one_line)
         heartbeat = reader.read("heartbeat", DEFAULT_HEARTBEAT, duration(_LONGEST))
@@ -79,6 +83,7 @@ class BusReader:
             heartbeat=heartbeat,
             config_timeout=reader.read("config_timeout", DEFAULT_CONFIG_TIMEOUT, duration(_LONGEST)),
             options=own,
+            hadd_assigned=assigned,
         )
         self._check(self._section, bus_class, own, (*NODE_KEYS, *BUS_KEYS))
         components = tuple(self._components(hadd, location, heartbeat))
@@ -99,27 +104,42 @@ class BusReader:
             self.problems.append(self._ini.problem(self._section, key, str(error)))
             return Bus
 
-    def _controller(self) -> Hadd | None:
+    def _controller(self) -> tuple[Hadd | None, bool]:
+        """The address of the bus, and whether it has none in the file and gets a free one."""
         text = self._reader.options.get("hadd")
         if text is None:
-            self._reader.wrong("hadd", "missing; write the address of the bus, hadd = CCCC/0000, as 0121/0000")
-            return None
+            return self._without_address()
         try:
             hadd = Hadd.parse(text)
         except ValueError:
             self._reader.wrong("hadd", "expected the address of a bus, CCCC/0000, as 0121/0000")
-            return None
+            return None, False
         if not hadd.is_controller:
             own = Hadd(hadd.controller, 0)
             self._reader.wrong("hadd", f"expected the address of a bus, which ends in 0000, as {own}")
-            return None
+            return None, False
         first = self._controllers.setdefault(hadd.controller, self._section)
         if first != self._section:
             self._reader.wrong(
                 "hadd",
                 f"the bus [{first}] has this address already{self._at(first)}: expected a number that no other bus has",
             )
-        return hadd
+        return hadd, False
+
+    def _without_address(self) -> tuple[Hadd | None, bool]:
+        """The network is asked for the address of the bus; where nobody answers, it has a number that is free here."""
+        sections = [f"{self._section}__{key}" for key in component_keys(self._ini, self._section)]
+        given = next((section for section in sections if "hadd" in self._ini.options(section)), None)
+        number = next(self._free, None)
+        if given is not None:
+            expected = f"missing, as [{given}] has one: write the address of the bus, hadd = CCCC/0000, as 0121/0000"
+            self._reader.wrong("hadd", expected)
+        elif number is None:
+            self._reader.wrong("hadd", "missing, and no number is left in this file")
+        else:
+            self._controllers[number] = self._section
+            return Hadd(number, 0), True
+        return None, False
 
     def _components(self, controller: Hadd | None, location: str, heartbeat: float) -> Iterator[ComponentConfig]:
         keys = component_keys(self._ini, self._section)

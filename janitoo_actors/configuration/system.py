@@ -10,7 +10,16 @@ from typing import Final
 from janitoo_actors.api.types import one_line
 from janitoo_actors.configuration.ini import IniFile
 from janitoo_actors.configuration.model import BrokerConfig, BrokerKind, LogFormat, Problem, SystemConfig
-from janitoo_actors.configuration.options import SectionReader, choice, duration, name, optional, path_from, whole
+from janitoo_actors.configuration.options import (
+    SectionReader,
+    boolean,
+    choice,
+    duration,
+    name,
+    optional,
+    path_from,
+    whole,
+)
 from janitoo_actors.configuration.suggest import did_you_mean
 
 SECTION: Final = "system"
@@ -35,6 +44,7 @@ KEYS: Final = (
     "log_format",
     "read_timeout",
     "max_backoff",
+    "auto_reload",
 )
 """Every key that is read."""
 
@@ -71,6 +81,7 @@ def read_system(ini: IniFile, problems: list[Problem], warnings: list[Problem]) 
         log_format=reader.read("log_format", LogFormat.CONSOLE, choice(LogFormat)),
         read_timeout=reader.read("read_timeout", 10, duration(positive=True)),
         max_backoff=reader.read("max_backoff", 60, duration(positive=True)),
+        auto_reload=reader.read("auto_reload", False, boolean),
     )
 
 

@@ -253,7 +253,11 @@ def nut(*lines: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (nut(), "x.conf:1: [nut] hadd: missing; write the address of the bus, hadd = CCCC/0000, as 0121/0000"),
+        (
+            nut("components.ups1 = nut.ups") + "[nut__ups1]\nhadd = 0145/0001\n",
+            "x.conf:1: [nut] hadd: missing, as [nut__ups1] has one: write the address of the bus, hadd = CCCC/0000, "
+            "as 0121/0000",
+        ),
         (
             nut("hadd = 1045"),
             "x.conf:3: [nut] hadd = '1045': expected the address of a bus, CCCC/0000, as 0121/0000",
@@ -367,11 +371,11 @@ def test_number_of_a_bus_that_is_wrong_otherwise_stays_its_own(load_text: Load) 
 
 def test_system_errors_are_all_raised_with_those_of_the_buses(load_text: Load) -> None:
     with pytest.raises(ConfigurationFileError) as failure:
-        load_text("[system]\nbroker_port = x\nslow_start = y\n[nut]\nauto_start = True\n")
+        load_text("[system]\nbroker_port = x\nslow_start = y\n[nut]\nauto_start = True\nhadd = 1\n")
     assert [str(problem).split(": ")[1] for problem in failure.value.problems] == [
         "[system] broker_port = 'x'",
         "[system] slow_start = 'y'",
-        "[nut] hadd",
+        "[nut] hadd = '1'",
     ]
 
 
