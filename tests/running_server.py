@@ -45,15 +45,16 @@ class RunningServer:
         server: The server itself.
     """
 
-    def __init__(self, path: Path, registry: Registry) -> None:
+    def __init__(self, path: Path, registry: Registry, **more: Any) -> None:
         """Start it, and return without waiting.
 
         Args:
             path: Its configuration file.
             registry: The drivers at hand.
+            more: As of `Server`.
         """
         self.path = path
-        self.server = Server(load(path, registry))
+        self.server = Server(load(path, registry), registry=lambda: registry, **more)
 
     @property
     def nodes(self) -> list[Node]:
@@ -104,15 +105,16 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running(path: Path, registry: Registry, *, online: bool = True) -> Iterator[RunningServer]:
+def running(path: Path, registry: Registry, *, online: bool = True, **more: Any) -> Iterator[RunningServer]:
     """Run a server in this process, and end it.
 
     Args:
         path: Its configuration file.
         registry: The drivers at hand.
         online: Whether to wait until all of its nodes are online and the network reaches them.
+        more: As of `Server`.
     """
-    server = RunningServer(path, registry)
+    server = RunningServer(path, registry, **more)
     try:
         if online:
             server.wait_online()
