@@ -188,9 +188,13 @@ class Buses:
                 reason = "it is still starting"
             except Exception as error:  # noqa: BLE001 - whatever its start has failed with; it is tried again
                 reason = said(error)
-        if not reason and online < len(nodes):
-            reasons = dict.fromkeys(node.reason for node in nodes if node.reason)
-            reason = "; ".join(reasons) or ("it is still starting" if board.on_air else "it waits for the broker")
+        if online == len(nodes):
+            # Whatever its start has come to: it works now.
+            reason = ""
+        elif not reason:
+            reason = "; ".join(dict.fromkeys(node.reason for node in nodes if node.reason)) or "it is still starting"
+        if not board.on_air:
+            reason = "; ".join(filter(None, [reason, "it has no connection to the broker, so that nobody hears it"]))
         return BusOutcome(board.section, online, len(nodes), reason)
 
     def _supervisor(self) -> ActorRef[Supervisor]:
