@@ -80,6 +80,7 @@ def taken(tmp_path: Path) -> Iterator[Taken]:
     watch.start()
     yield made
     watch.stop()
+    wait_for(lambda: not looking(), TIMEOUT, "it looks no more")
 
 
 @pytest.mark.parametrize("save", [overwrite, rename_over, keep_a_backup, in_halves, same_length_and_time])
