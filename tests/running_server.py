@@ -76,6 +76,12 @@ class RunningServer:
         assert snapshot is not None, f"the tree has ended: {self.server.reason}"
         return list(snapshot.walk())
 
+    def incarnations(self, section: str = "") -> dict[str, tuple[int | None, int]]:
+        """Which incarnation of each actor of a bus runs, by path; of all buses where none is named."""
+        snapshot = self.server.snapshot()
+        assert snapshot is not None, f"the tree has ended: {self.server.reason}"
+        return {path: it for path, it in _incarnations(snapshot, None) if path.startswith(f"/buses/{section}")}
+
     def wait_online(self, *hadds: str) -> None:
         """Wait until these nodes are online; all of them where none are named."""
         self.wait_states(NodeState.ONLINE, *hadds)
@@ -102,6 +108,14 @@ class RunningServer:
     def stop(self) -> None:
         """End it in order."""
         assert self.server.stop(TIMEOUT), "the server did not stop in time"
+
+
+def _incarnations(info: ActorInfo, pid: int | None) -> Iterator[tuple[str, tuple[int | None, int]]]:
+    # Each process counts its own.
+    pid = info.pid if info.pid is not None else pid
+    yield info.path, (pid, info.epoch)
+    for child in info.children:
+        yield from _incarnations(child, pid)
 
 
 @contextlib.contextmanager

@@ -73,4 +73,4 @@ class FileWatch:
             found = os.stat(self._running.current.path)
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size, found.st_dev
+        return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

@@ -24,12 +24,12 @@ def configured(tmp_path: Path, broker: Mosquitto, isolation: str, config_timeout
     return made.bus("two").write()
 
 
-def epochs(server: RunningServer, section: str = "one") -> set[int]:
-    """Which incarnations of the actors of a bus run."""
-    return {info.epoch for info in server.infos() if info.path.startswith(f"/buses/{section}")}
+def epochs(server: RunningServer, section: str = "one") -> set[tuple[int | None, int]]:
+    """Which incarnations of the actors of a bus run, as far as its process has told of them."""
+    return {each for path, each in server.incarnations(section).items() if path == f"/buses/{section}"}
 
 
-def wait_restarted(server: RunningServer, before: set[int]) -> None:
+def wait_restarted(server: RunningServer, before: set[tuple[int | None, int]]) -> None:
     """Wait until all of the bus is new."""
     wait_for(lambda: epochs(server) and not epochs(server) & before, TIMEOUT, "the bus has been restarted")
     server.wait_online()

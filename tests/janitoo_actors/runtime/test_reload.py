@@ -49,9 +49,11 @@ def edit(server: RunningServer, *replacements: tuple[str, str]) -> None:
     server.path.write_text(text, encoding="utf-8")
 
 
-def epochs(server: RunningServer, section: str) -> dict[str, int]:
-    """Which incarnation of each actor of a bus runs."""
-    return {info.path: info.epoch for info in server.infos() if info.path.startswith(f"/buses/{section}")}
+def epochs(server: RunningServer, section: str) -> dict[str, tuple[int | None, int]]:
+    """Which incarnation of each actor of a bus runs; of a process, which process: it tells of its actors later."""
+    found = server.incarnations(section)
+    apart = {info.path for info in server.infos() if info.isolation == "process"}
+    return {path: each for path, each in found.items() if not any(path.startswith(f"{it}/") for it in apart)}
 
 
 def two_buses(tmp_path: Path, broker: Mosquitto, isolation: str = "thread", **options: Any) -> Configuration:
