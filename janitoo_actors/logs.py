@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from configparser import ConfigParser
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -24,7 +24,9 @@ from janitoo_actors.errors import ConfigurationError
 
 
 def configure(config: ServerConfig, log_format: LogFormat | None = None) -> None:
-    """Set logging up for a server. For the thread that starts the process, before any other logs.
+    """Set logging up for a server, or again for another configuration; a failure leaves it as it was.
+
+    For one thread at a time.
 
     Args:
         log_format: instead of the file's `log_format`.
@@ -34,13 +36,26 @@ def configure(config: ServerConfig, log_format: LogFormat | None = None) -> None
     """
     chosen = log_format if log_format is not None else config.system.log_format
     _configure_structlog()
+    before = _state_of_loggers()
+    for name in _named:
+        # Of an earlier configuration; the next one may not name them.
+        _reset(logging.getLogger(name))
     if config.logging:
         # Where the handlers of original files write to; on a fresh machine nobody has made it. Where it cannot be made,
         # whoever wants to write there says so.
         with contextlib.suppress(OSError):
             config.system.log_dir.mkdir(parents=True, exist_ok=True)
-        _configure_from_file(config.ini, chosen)
+        try:
+            _configure_from_file(config.ini, chosen)
+        except ConfigurationError:
+            for logger, handlers, level, propagate in before:
+                logger.handlers[:] = handlers
+                logger.setLevel(level)
+                logger.propagate = propagate
+            raise
+        _named[:] = [each.get("qualname", "") for key, each in config.logging.items() if key.startswith("logger_")]
     else:
+        _named.clear()
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_formatter(chosen, colours=sys.stderr.isatty() and not os.environ.get("NO_COLOR")))
         logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -89,6 +104,24 @@ def configure_child(tell: Callable[[Any], None], level: int) -> None:
     _configure_structlog()
     logging.basicConfig(level=level, handlers=[_Sender(tell)], force=True)
     logging.getLogger("pykka").setLevel(logging.CRITICAL)
+
+
+_named: Final[list[str]] = []
+"""The loggers that the file has configured."""
+
+
+def _state_of_loggers() -> list[tuple[logging.Logger, list[logging.Handler], int, bool]]:
+    loggers = [logging.getLogger(), *(each for each in logging.root.manager.loggerDict.values())]
+    return [
+        (each, each.handlers[:], each.level, each.propagate) for each in loggers if isinstance(each, logging.Logger)
+    ]
+
+
+def _reset(logger: logging.Logger) -> None:
+    if logger is not logging.root:
+        logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
 
 
 def _plain(item: Any) -> Any:

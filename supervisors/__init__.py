@@ -22,7 +22,7 @@ from supervisors.child_process import ChildSide, ParentError
 from supervisors.events import Down, Ready, Report, ReportKind
 from supervisors.exits import ExitKind, ExitReason, IgnoreStart
 from supervisors.mailbox import MailboxFullError, Overflow
-from supervisors.process import ProcessActor, ProcessLostError, ProcessWork
+from supervisors.process import ProcessActor, ProcessLostError, ProcessWork, TellChild
 from supervisors.root import Root
 from supervisors.snapshot import ActorInfo, snapshot
 from supervisors.spec import (
@@ -75,6 +75,7 @@ __all__ = [
     "Supervisor",
     "SupervisorFlags",
     "System",
+    "TellChild",
     "check_specs",
     "count_children",
     "default_system",

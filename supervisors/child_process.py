@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import logging
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,8 @@ from pykka import ThreadingFuture
 
 from supervisors.snapshot import ActorInfo
 
+logger = logging.getLogger("supervisors")
+
 _PR_SET_PDEATHSIG: Final = 1
 ORPHANED: Final = 70
 """The exit code of a child whose parent is gone; nobody sees it but a log of processes."""
@@ -33,6 +36,13 @@ class Ping:
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Parent → child: end in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """Parent → child: whatever the two agree on."""
+
+    what: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,9 @@ class ChildSide:
         self._numbers = itertools.count(1)
         self._calls: dict[int, ThreadingFuture[Any]] = {}
         self._stop_asked = threading.Event()
+        self._hear_lock = threading.Lock()
+        self._heard: list[Any] = []
+        self._on_told: Callable[[Any], None] | None = None
         self._next_snapshot = 0.0
         self._snapshot: Callable[[], tuple[ActorInfo, ...]] | None = None
         threading.Thread(target=self._listen, name="parent", daemon=True).start()
@@ -120,6 +133,17 @@ class ChildSide:
     def stop_asked(self) -> threading.Event:
         """Set when the parent wants the child to end."""
         return self._stop_asked
+
+    def on_told(self, handler: Callable[[Any], None]) -> None:
+        """Have a handler called with whatever the parent tells, and with what it has told so far.
+
+        On the thread that answers the parent's pings, or on this one: it must not block. What it raises is logged.
+        """
+        with self._hear_lock:
+            self._on_told = handler
+            heard, self._heard = self._heard, []
+            for what in heard:
+                self._handle(handler, what)
 
     def tell(self, what: Any) -> None:
         """Tell the parent something for its `on_told`."""
@@ -161,12 +185,29 @@ class ChildSide:
                     self._pong()
                 case Stop():
                     self._stop_asked.set()
+                case Hear(what=what):
+                    self._hear(what)
                 case Answer(number=number, result=result, error=error):
                     future = self._calls.pop(number, None)
                     if future is not None and error is not None:
                         future.set_exception((ParentError, ParentError(error), None))
                     elif future is not None:
                         future.set(result)
+
+    def _hear(self, what: Any) -> None:
+        with self._hear_lock:
+            if self._on_told is None:
+                self._heard.append(what)
+            else:
+                self._handle(self._on_told, what)
+
+    @staticmethod
+    def _handle(handler: Callable[[Any], None], what: Any) -> None:
+        try:
+            handler(what)
+        except Exception:
+            # The application's code. Without this thread the parent would take the process for dead.
+            logger.exception("What the parent has told cannot be handled")
 
     def _pong(self) -> None:
         now = time.monotonic()

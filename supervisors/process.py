@@ -24,6 +24,7 @@ from supervisors.child_process import (
     Answer,
     Call,
     Failed,
+    Hear,
     Hung,
     Ping,
     Pong,
@@ -51,6 +52,13 @@ logger = logging.getLogger("supervisors")
 
 class ProcessLostError(RuntimeError):
     """The child process of an actor has ended by itself, or had to be killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellChild:
+    """Tell a `ProcessActor` this to have its child told, in the `on_told` of its side; it must be picklable."""
+
+    what: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +173,8 @@ class ProcessActor(PinnedActor):
                 self.acknowledge_start()
             case Call():
                 self._call(message)
+            case TellChild(what=what):
+                self._send(Hear(what))
             case Hung(stack=stack):
                 raise ProcessLostError(f"it hangs, and is killed; it stood at:\n{stack}")
             case Failed(traceback=where):

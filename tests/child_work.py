@@ -40,6 +40,21 @@ def idle(side: ChildSide) -> None:
     side.tell("stopped in order")
 
 
+def answers(side: ChildSide) -> None:
+    """Tell the parent what it has told, from before it was listened to, too."""
+    side.ready()
+    # What is told now has nobody who hears it.
+    side.call("tell me")
+
+    def hear(what: Any) -> None:
+        if what == "fail":
+            raise LookupError("a bug")
+        side.tell(f"heard {what}")
+
+    side.on_told(hear)
+    side.wait_stop()
+
+
 def never_ready(side: ChildSide) -> None:
     """Do not come so far as to be ready."""
     side.wait_stop()

@@ -18,7 +18,18 @@ from typing import Any, NoReturn
 
 from brokers import Mosquitto
 from child_work import hold_the_interpreter
-from janitoo_actors.api import Bus, BusLostError, Component, Genre, Instance, Instances, Setting, TemporaryError, Value
+from janitoo_actors.api import (
+    Applies,
+    Bus,
+    BusLostError,
+    Component,
+    Genre,
+    Instance,
+    Instances,
+    Setting,
+    TemporaryError,
+    Value,
+)
 from janitoo_actors.configuration.registry import Registry
 from waiting import wait_for
 
@@ -219,6 +230,29 @@ class Settable(_Scripted, Component):
         self.script.write(instance, data)
 
 
+class Pinned(_Scripted, Component):
+    """A component with a setting that only a start takes over, and one that can change at any time."""
+
+    oid = "faulty.pinned"
+    pin = Setting[int]("config_byte", default=4, help="The pin", applies=Applies.RESTART_BUS)
+    mode = Setting[str]("config_string", default="slow", help="The mode")
+    used = Value("sensor_float", genre=Genre.BASIC, help="The pin that it uses", poll_delay=0)
+
+    def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
+        super().__init__(uuid, options)
+        self._used = -1
+
+    def open(self) -> None:
+        """Take the pin."""
+        super().open()
+        self._used = self.pin
+
+    @used.reader
+    def read_used(self, _instance: Instance) -> int:
+        """The pin that it was opened with."""
+        return self._used
+
+
 class Station(_Scripted, Component):
     """A component with five polled values."""
 
@@ -386,7 +420,7 @@ class ByOption(Component):
 
 def registry() -> Registry:
     """All of these drivers."""
-    scripted: tuple[type[Component], ...] = (Sensor, Pair, Switch, Settable, Station)
+    scripted: tuple[type[Component], ...] = (Sensor, Pair, Switch, Settable, Pinned, Station)
     components: tuple[type[Component], ...] = (*scripted, WrongReader, BrokenInit, ByOption, Remote)
     return Registry({"faulty": FaultyBus}, {each.oid: each for each in components})
 

@@ -45,15 +45,16 @@ class RunningServer:
         server: The server itself.
     """
 
-    def __init__(self, path: Path, registry: Registry) -> None:
+    def __init__(self, path: Path, registry: Registry, **more: Any) -> None:
         """Start it, and return without waiting.
 
         Args:
             path: Its configuration file.
             registry: The drivers at hand.
+            more: As of `Server`.
         """
         self.path = path
-        self.server = Server(load(path, registry))
+        self.server = Server(load(path, registry), registry=lambda: registry, **more)
 
     @property
     def nodes(self) -> list[Node]:
@@ -74,6 +75,12 @@ class RunningServer:
         snapshot = self.server.snapshot()
         assert snapshot is not None, f"the tree has ended: {self.server.reason}"
         return list(snapshot.walk())
+
+    def incarnations(self, section: str = "") -> dict[str, tuple[int | None, int]]:
+        """Which incarnation of each actor of a bus runs, by path; of all buses where none is named."""
+        snapshot = self.server.snapshot()
+        assert snapshot is not None, f"the tree has ended: {self.server.reason}"
+        return {path: it for path, it in _incarnations(snapshot, None) if path.startswith(f"/buses/{section}")}
 
     def wait_online(self, *hadds: str) -> None:
         """Wait until these nodes are online; all of them where none are named."""
@@ -103,16 +110,25 @@ class RunningServer:
         assert self.server.stop(TIMEOUT), "the server did not stop in time"
 
 
+def _incarnations(info: ActorInfo, pid: int | None) -> Iterator[tuple[str, tuple[int | None, int]]]:
+    # Each process counts its own.
+    pid = info.pid if info.pid is not None else pid
+    yield info.path, (pid, info.epoch)
+    for child in info.children:
+        yield from _incarnations(child, pid)
+
+
 @contextlib.contextmanager
-def running(path: Path, registry: Registry, *, online: bool = True) -> Iterator[RunningServer]:
+def running(path: Path, registry: Registry, *, online: bool = True, **more: Any) -> Iterator[RunningServer]:
     """Run a server in this process, and end it.
 
     Args:
         path: Its configuration file.
         registry: The drivers at hand.
         online: Whether to wait until all of its nodes are online and the network reaches them.
+        more: As of `Server`.
     """
-    server = RunningServer(path, registry)
+    server = RunningServer(path, registry, **more)
     try:
         if online:
             server.wait_online()

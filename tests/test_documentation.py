@@ -33,10 +33,12 @@ CONFIGURATION = ROOT / "docs/configuration.md"
 REFERENCE = ROOT / "docs/reference.md"
 TOOLS = ROOT / "docs/tools.md"
 
-COMMANDS = ("run", "query", "spy", "collect", "check", "config")
-NAMES = frozenset({*COMMANDS, "node", "query", "show", "init"})
-# How a command is shown: alone, after a prompt, from the folder of the virtual environment.
-COMMAND = re.compile(r"(?:\$ )?(?:\.venv/bin/|/opt/janitoo/venv/bin/)?((?:jnt_[a-z]+|janitoo)(?: .*)?)")
+COMMANDS = ("run", "reload", "query", "spy", "collect", "check", "config")
+NAMES = frozenset({*COMMANDS, "node", "query", "show", "init", "diff"})
+# How a command is shown: alone, after a prompt, from the folder of the virtual environment. What it says has a colon.
+COMMAND = re.compile(
+    r"(?:\$ )?(?:\.venv/bin/|/opt/janitoo/venv/bin/)?((?:jnt_[a-z]+|janitoo)(?: (?!(?:[a-z]+ ?)+: ).*)?)"
+)
 # Not a whole command: alternatives, or something left out.
 INCOMPLETE = re.compile(r"\w\|\w|…|<")
 SHELL = frozenset({"|", ">", "2>", "&", ";"})
@@ -46,8 +48,8 @@ FOLDERS = frozenset({"dev", "etc", "home", "proc", "run", "sys", "tmp", "usr", "
 # And what starts with a slash and is no file: topics, and places of actors.
 # Topics, paths of actors, and "per second".
 NO_FILES = frozenset(
-    {"attic", "broadcast", "broker", "buses", "cellar", "dhcp", "network", "nodes", "reply", "s", "values"}
-)
+    {"attic", "broadcast", "broker", "buses", "cellar", "control", "dhcp", "network", "nodes", "reload", "reply", "s"}
+) | {"values"}
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,10 @@ def test_the_unit_starts_a_server_and_knows_its_exit_codes() -> None:
     name, arguments = arguments_of(match[1].replace("%i", "attic"))
     args = parser_of(name).parse_args(arguments)
     assert (args.file, args.quiet) == (Path("/opt/janitoo/etc/attic.conf"), True)
+    match = COMMAND.fullmatch(service["ExecReload"])
+    assert match is not None
+    name, arguments = arguments_of(match[1].replace("%i", "attic"))
+    assert (name, parser_of(name).parse_args(arguments).file) == ("reload", args.file)
     assert service["Restart"] == "on-failure"
     assert int(service["RestartPreventExitStatus"]) == Exit.CONFIG
     assert int(service["TimeoutStopSec"]) > STOP_TIMEOUT

@@ -267,6 +267,11 @@ class Device:
             if self.values[uuid].instances is not None
         }
 
+    def take_instances(self, other: Device) -> None:
+        """Take over the configurations of all instances of another device of this class, from the next read on."""
+        self._instances = {uuid: list(each) for uuid, each in other._instances.items()}
+        self._following = dict(other._following)
+
     def remember_instances(self) -> Callable[[], None]:
         """What brings the configurations of all instances back to what they are now, when called."""
         instances = {uuid: list(each) for uuid, each in self._instances.items()}

@@ -1,4 +1,4 @@
-"""`janitoo config show|init`: what holds in a configuration file, and a file to start from."""
+"""`janitoo config …`: looks at configurations, and makes one to start from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SUB_COMMANDS: Final = {
     "show": "print what holds for every key, and where it comes from",
+    "diff": "print what a reload of the running server would do",
     "init": "print a commented file to start from",
 }
 """Each is a module `config_<name>`, with `add_arguments` and `run`, that imports next to nothing until it runs."""

@@ -21,11 +21,12 @@ READER_GONE: Final = 141
 
 _COMMANDS: Final = {
     "run": "run the buses of a configuration file",
+    "reload": "have a running server take over its changed file",
     "query": "ask nodes, and read and write values",
     "spy": "print the messages of the network as they come",
     "collect": "print what the installed buses and components declare",
     "check": "say everything that is wrong with a configuration file, and start nothing",
-    "config": "show what holds in a configuration file, or print one to start from",
+    "config": "show what holds in a configuration file, compare it with its server, or print one to start from",
 }
 
 
@@ -40,7 +41,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`janitoo run|query|spy|collect|check|config …`. Blocks until the command is done; returns its exit code.
+    """`janitoo run|reload|check|config|query|spy|collect …`. Blocks until the command is done; returns its exit code.
 
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.

@@ -7,8 +7,10 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -22,7 +24,11 @@ from janitoo_actors.configuration.fallback import load_or_fall_back
 from janitoo_actors.configuration.ini import ConfigurationFileError
 from janitoo_actors.configuration.model import LogFormat, ServerConfig
 from janitoo_actors.configuration.registry import Registry
-from janitoo_actors.errors import ConfigurationError
+from janitoo_actors.control.requests import standard_requests
+from janitoo_actors.control.server import ControlServer
+from janitoo_actors.control.wire import SOCKET
+from janitoo_actors.errors import ConfigurationError, JanitooError, said
+from janitoo_actors.runtime.reload import ReloadRefusedError
 from janitoo_actors.runtime.server import Server
 from janitoo_actors.runtime_dir import AlreadyRunningError, ServerLock
 
@@ -64,8 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run a server until a signal ends it. Blocks the main thread; returns the exit code.
 
-    SIGINT, SIGTERM and SIGHUP end it in order, within 5 s; a second one at once.
+    SIGINT and SIGTERM end it in order, within 5 s; a second one at once. SIGHUP has it read its file again.
     """
+    # Until it can be handled: the file is about to be read anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         config = load_or_fall_back(args.file, Registry.installed(), fall_back=args.last_good)
         lock = ServerLock(config.path, config.system)
@@ -89,17 +97,25 @@ def _run(args: argparse.Namespace, config: ServerConfig, lock: ServerLock) -> in
         print(f"janitoo: {error}", file=sys.stderr)
         return Exit.CONFIG
     _tell(config, lock)
-    # One queue for all that ends the wait: `put` is safe in a signal's handler, where a lock could deadlock.
+    # One queue for all that ends a wait: `put` is safe in a signal's handler, where a lock could deadlock.
     wakeups: SimpleQueue[None] = SimpleQueue()
     signals = _Signals(wakeups)
     log = structlog.get_logger()
-    server = Server(config, on_ended=lambda: wakeups.put(None))
+    server = Server(
+        config,
+        on_ended=lambda: wakeups.put(None),
+        apply_logging=partial(logs.configure, log_format=args.log_format),
+    )
+    control: ControlServer | None = None
     try:
+        control = _open_control(server, lock)
         if not args.quiet and _log_format(args, config) is LogFormat.CONSOLE:
             _settle(server, signals, wakeups)
-        while not signals.received and server.reason is None:
+        while not _ends(server, signals):
             wakeups.get()
     finally:
+        if control is not None:
+            control.close()
         reason = server.reason
         in_time = server.stop(STOP_TIMEOUT)
     if reason is not None:
@@ -107,7 +123,7 @@ def _run(args: argparse.Namespace, config: ServerConfig, lock: ServerLock) -> in
         return Exit.SOFTWARE
     if not in_time:
         log.error("server_stopped_late", timeout=STOP_TIMEOUT)
-    log.info("server_stopped", service=config.system.service)
+    log.info("server_stopped", service=server.config.system.service)
     return Exit.OK
 
 
@@ -122,7 +138,7 @@ def _tell(config: ServerConfig, lock: ServerLock) -> None:
             file=str(config.path),
             copy=str(config.copy.path),
             of=config.copy.date,
-            detail="the file is broken: mend it and restart the server; nothing is written to it until then",
+            detail="the file is broken: mend it and reload it; nothing is written to it until then",
         )
     for problem in config.warnings:
         log.warning("configuration_odd", problem=str(problem))
@@ -153,25 +169,74 @@ def _log_format(args: argparse.Namespace, config: ServerConfig) -> LogFormat:
     return args.log_format if args.log_format is not None else config.system.log_format
 
 
+def _open_control(server: Server, lock: ServerLock) -> ControlServer | None:
+    """Open the control socket. Without one the server runs all the same, and the log says why there is none."""
+    try:
+        return ControlServer(server, lock.server.path(SOCKET), standard_requests())
+    except OSError as error:
+        structlog.get_logger().warning("control_unavailable", path="/control", error=said(error))
+        return None
+
+
+def _ends(server: Server, signals: _Signals) -> bool:
+    """Whether the server is to end, or has; a reload that is wanted is begun meanwhile."""
+    if signals.take_hangup():
+        # On a thread of its own: a signal that ends the server must not wait for it.
+        threading.Thread(target=_reload, args=(server,), name="reload", daemon=True).start()
+    return signals.received or server.reason is not None
+
+
+def _reload(server: Server) -> None:
+    try:
+        server.reload("SIGHUP")
+    except ReloadRefusedError:
+        # It has been logged, with everything that is wrong.
+        return
+    except JanitooError as error:
+        structlog.get_logger().error("reload_failed", source="SIGHUP", error=said(error))
+
+
 def _settle(server: Server, signals: _Signals, wakeups: SimpleQueue[None]) -> None:
     """Wait until the nodes are up, and print what there is."""
     due = time.monotonic() + SETTLE_TIMEOUT
     while not server.settled() and time.monotonic() < due:
         with contextlib.suppress(Empty):
             wakeups.get(timeout=_LOOK_EVERY)
-        if signals.received or server.reason is not None:
+        if _ends(server, signals):
             return
     print(welcome(server), flush=True)
 
 
 class _Signals:
-    """The signals that end the process. Made on the main thread."""
+    """The signals of the process. Made on the main thread.
+
+    Attributes:
+        received: whether one has come that ends it.
+    """
 
     def __init__(self, wakeups: SimpleQueue[None]) -> None:
         self.received = False
+        self._hung_up = False
+        self._on_terminal = _has_terminal()
         self._wakeups = wakeups
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
+        signal.signal(signal.SIGHUP, self._handle_hangup)
+
+    def take_hangup(self) -> bool:
+        """Whether a reload is wanted, since the last time that this was asked."""
+        if not self._hung_up:
+            return False
+        self._hung_up = False
+        if self._on_terminal and not _has_terminal():
+            # Somebody has closed the terminal that it was started on: nobody would ever see it again.
+            self.received = True
+            return False
+        return True
+
+    def _handle_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self._hung_up = True
+        self._wakeups.put(None)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.received:
@@ -179,3 +244,12 @@ class _Signals:
             os._exit(128 + number)
         self.received = True
         self._wakeups.put(None)
+
+
+def _has_terminal() -> bool:
+    """Whether the process has a terminal that controls it."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -48,9 +48,12 @@ def _lines(server: Server) -> Iterator[str]:
     options = _options(broker)
     prefix = _prefix()
     yield f"  {prefix}jnt_query network{options}"
-    yield f"  {prefix}jnt_query node --hadd {nodes[0].hadd} --vuuid=all{options}"
-    location = "--genre config --uuid location --cmdclass 112"
-    yield f'  {prefix}jnt_query query --hadd {nodes[0].hadd} {location} --data "My computer" --writeonly True{options}'
+    if nodes:
+        # Otherwise all buses wait for an address.
+        hadd = nodes[0].hadd
+        yield f"  {prefix}jnt_query node --hadd {hadd} --vuuid=all{options}"
+        location = "--genre config --uuid location --cmdclass 112"
+        yield f'  {prefix}jnt_query query --hadd {hadd} {location} --data "My computer" --writeonly True{options}'
     yield f"  {prefix}jnt_spy --topic '/values/#'{options}"
     yield ""
 

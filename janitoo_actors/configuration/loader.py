@@ -21,6 +21,8 @@ from janitoo_actors.suggest import did_you_mean
 _LOGGING: Final = ("loggers", "handlers", "formatters")
 _RESERVED: Final = frozenset({SystemSection.section, "network", *_LOGGING, *(kind.section for kind in OTHER_SECTIONS)})
 """Sections that are no buses: the server's own, and those of Python's logging."""
+_FIRST_FREE: Final = 10
+_LAST_CONTROLLER: Final = 9997
 _RESERVED_PREFIXES: Final = ("logger_", "handler_", "formatter_")
 _ORIGINAL: Final = {
     "database": "there is no database to configure",
@@ -67,7 +69,7 @@ def load_ini(ini: IniFile, registry: Registry) -> ServerConfig:
         buses=tuple(buses),
         problems=tuple(sorted(bus_problems, key=_line)),
         warnings=tuple(sorted(warnings, key=_line)),
-        logging=all(section in ini.sections for section in _LOGGING),
+        logging=_logging(ini),
         sections=others,
     )
 
@@ -91,6 +93,16 @@ def _exposed(ini: IniFile, of_buses: Sequence[tuple[str, str]]) -> Iterator[Prob
         section, key = min(found, key=lambda each: ini.line(*each) or 0)
         text = f"every user of this machine can read this password: chmod o-r {ini.path}"
         yield ini.problem(section, key, text, show=False)
+
+
+def _logging(ini: IniFile) -> dict[str, dict[str, str]]:
+    if not all(section in ini.sections for section in _LOGGING):
+        return {}
+    return {
+        section: dict(ini.options(section))
+        for section in ini.sections
+        if section in _LOGGING or section.startswith(_RESERVED_PREFIXES)
+    }
 
 
 def _line(problem: Problem) -> int:

@@ -108,6 +108,7 @@ class SystemConfig:
     log_format: LogFormat
     read_timeout: float
     max_backoff: float
+    auto_reload: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,8 @@ class ServerConfig:
         problems: what is wrong with the others; each of them is not started.
         warnings: what is odd and does no harm, as a section that nothing reads.
         sections: the other sections of the server, by name, as far as they are in the file: `[network]`.
-        logging: the `[loggers]`, `[handlers]`, `[formatters]` sections are there, for `logging.config.fileConfig`.
+        logging: the sections of the log, for `logging.config.fileConfig`; none where `[loggers]`, `[handlers]` and
+            `[formatters]` are not all there.
         copy: the last good copy that was read in the place of the file; None where that was the file itself.
         broken: what is wrong with the file, where a copy was read.
     """
@@ -187,7 +189,7 @@ class ServerConfig:
     buses: tuple[BusConfig, ...]
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    logging: bool = False
+    logging: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     copy: GoodCopy | None = None
     broken: tuple[Problem, ...] = ()
     sections: Mapping[str, Section] = field(default_factory=dict)

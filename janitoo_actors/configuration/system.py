@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from janitoo_actors.api.options import Choice, Duration, Line, Maybe, Text, Whole
+from janitoo_actors.api.options import Bool, Choice, Duration, Line, Maybe, Text, Whole
 from janitoo_actors.api.places import FilePath, Host, Port, Secret
 from janitoo_actors.api.schema import Applies, Option, Section, deprecated
 from janitoo_actors.configuration.ini import IniFile
@@ -105,7 +105,7 @@ class SystemSection(Section):
     )
     pid_dir = Option(
         FilePath(),
-        help="The folder of pid files",
+        help="The folder of the pid file and of the control socket; where it cannot be written, another one",
         default=_HOME / "run",
         applies=Applies.RESTART_SERVER,
         example="/tmp/janitoo/run",
@@ -116,6 +116,13 @@ class SystemSection(Section):
         default=_HOME / "etc",
         applies=Applies.IN_PLACE,
         example="/tmp/janitoo/etc",
+    )
+    auto_reload = Option(
+        Bool(),
+        help="Take the file over whenever it has been saved",
+        default=False,
+        applies=Applies.IN_PLACE,
+        example="True",
     )
     slow_start = deprecated("buses start side by side, and none waits for another")
     loop_sleep = deprecated("nothing here loops: values are polled when they are due")
@@ -181,6 +188,7 @@ def read_system(ini: IniFile, problems: list[Problem], warnings: list[Problem]) 
         log_format=read.log_format,
         read_timeout=read.read_timeout,
         max_backoff=read.max_backoff,
+        auto_reload=read.auto_reload,
     )
 
 

@@ -2,7 +2,7 @@
 
 The board outlives the actors of its bus, so that discovery is answered while the bus restarts. Each part has one
 writer (a value its poller or its node, a state the link) and is replaced, never changed in
-place; so any thread may read without a lock.
+place; so any thread may read without a lock. A reload sets configuration values besides: `runtime/tuning.py`.
 """
 
 from __future__ import annotations
@@ -59,6 +59,11 @@ class Node:
         """Have the next device of this node made with these options. Called on the bus's thread."""
         self._keeps_hadd = True
         self._options.update(options)
+
+    def retuned(self, config: NodeConfig) -> None:
+        """Have the next device of this node made of another section; its values are set apart. Any thread."""
+        self._keeps_hadd = not config.hadd_assigned
+        self._options = dict(config.options)
 
     @property
     def heartbeat(self) -> float:

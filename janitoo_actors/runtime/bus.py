@@ -12,13 +12,14 @@ from pykka import ActorDeadError, ActorRef
 
 from janitoo_actors.api.device import Bus, Component, Device
 from janitoo_actors.api.types import to_text
+from janitoo_actors.api.values import Setting
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BusConfig
 from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, PermanentError, said
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import finite
 from janitoo_actors.runtime.board import Board
-from janitoo_actors.runtime.messages import BusFailed, BusStarted, Configure, Read, Reading, Write, Written
+from janitoo_actors.runtime.messages import BusFailed, BusStarted, Configure, Read, Reading, Retune, Write, Written
 from janitoo_actors.runtime.repeats import Repeats
 from janitoo_actors.runtime.values import NodeValue, Role
 from supervisors import PinnedActor
@@ -30,8 +31,12 @@ CLOSE_TIMEOUT: Final = 2.0
 class Store(Protocol):
     """Where options are kept: the file, or the way to it."""
 
-    def set(self, section: str, options: Mapping[str, str]) -> None:
-        """Keep options of a section, for good when it returns. Blocks. Raises what says why not."""
+    def set(self, section: str, options: Mapping[str, str], *, held: bool = False) -> None:
+        """Keep options of a section, for good when it returns. Blocks. Raises what says why not.
+
+        Args:
+            held: they are not in force before the bus is restarted, which is done when no more come for a while.
+        """
 
 
 class BusActor(PinnedActor):
@@ -99,6 +104,8 @@ class BusActor(PinnedActor):
                 self._tell(message.reply_to, self._write(message))
             case Configure():
                 self._tell(message.reply_to, self._configure(message))
+            case Retune(hadd=hadd):
+                self._retune(hadd)
             case _:
                 return super().on_receive(message)
         return None
@@ -155,8 +162,9 @@ class BusActor(PinnedActor):
             if self.fenced:
                 return Written(message.token, None, "the bus has been replaced meanwhile")
             options = node.to_store(self._options(value, message, data))
+            held = not value.is_live
             try:
-                self._store.set(node.uuid, options)
+                self._store.set(node.uuid, options, held=held)
             except BaseException:
                 # What is not in the file must not be in force.
                 restore()
@@ -165,12 +173,29 @@ class BusActor(PinnedActor):
             raise
         except Exception as error:  # noqa: BLE001 - of the driver or the store: the asker is told
             return self._write_failed(message, error)
-        node.stored(options)
-        if value.role is Role.ADDRESS:
-            # Now, and not when the node is told: the bus may have another node's new address to check next.
-            value.data = [data]
+        node.stored({} if held else options)
+        if held:
+            # Now, and not when the node is told: the next write may be checked against it, or stored with it.
+            value.data = _with(value.data, message.index, data)
+            return Written(message.token, data, None)
         instances = self._devices[message.hadd].instance_texts() if value.role is Role.INSTANCE else {}
         return Written(message.token, data, None, instances)
+
+    def _retune(self, hadd: Hadd) -> None:
+        """Have a device take over the options that its node has now.
+
+        Raises:
+            Exception: whatever the driver does where it does not take one: the next bus is made with it.
+        """
+        device = self._devices[hadd]
+        node = self._board.nodes[hadd]
+        fresh = type(device)(node.uuid, node.options)
+        for uuid, value in device.values.items():
+            if isinstance(value, Setting):
+                for index, data in enumerate(fresh.settings(uuid)):
+                    if device.setting(uuid, index) != data:
+                        device.change_setting(uuid, data, index)
+        device.take_instances(fresh)
 
     def _write_failed(self, message: Write | Configure, error: Exception) -> Written:
         text = said(error)
@@ -184,11 +209,11 @@ class BusActor(PinnedActor):
     def _apply(self, value: NodeValue, message: Configure) -> tuple[Any, Callable[[], None]]:
         """Have the device take a change, where it is the device's; the data now, and what takes it back."""
         device = self._devices[message.hadd]
-        if value.role is Role.SETTING:
+        if value.role is Role.SETTING and value.is_live:
             before = device.setting(value.source, message.index)
             data = device.change_setting(value.source, message.data, message.index)
             return data, lambda: device.change_setting(value.source, before, message.index)
-        if value.role is Role.INSTANCE:
+        if value.role is Role.INSTANCE and value.is_live:
             restore = device.remember_instances()
             device.change_instance(value.source, message.data, message.index)
             return message.data, restore
@@ -202,7 +227,9 @@ class BusActor(PinnedActor):
         # What the device has now: the board may not have been told yet of the write before this one.
         device = self._devices[message.hadd]
         everything: Sequence[Any]
-        if value.role is Role.INSTANCE:
+        if not value.is_live:
+            everything = _with(value.data, message.index, data)
+        elif value.role is Role.INSTANCE:
             everything = device.instance_texts()[value.source]
         elif value.role is Role.SETTING and len(value.data) > 1:
             everything = device.settings(value.source)
@@ -241,6 +268,11 @@ class BusActor(PinnedActor):
         except ActorDeadError:
             # It has been restarted meanwhile; its successor asks anew.
             self.system.count_dead_letter()
+
+
+def _with(everything: Sequence[Any], index: int, data: Any) -> list[Any]:
+    """All instances, with other data for one."""
+    return [data if number == index else old for number, old in enumerate(everything)]
 
 
 def _nothing() -> None:

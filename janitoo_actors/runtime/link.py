@@ -24,7 +24,7 @@ from janitoo_actors.protocol.messages import (
 )
 from janitoo_actors.runtime.answers import answer, refusal
 from janitoo_actors.runtime.board import Board, Node
-from janitoo_actors.runtime.messages import BusFailed, BusStarted, NodeChanged, Publish, Requested
+from janitoo_actors.runtime.messages import BeatAnew, BusFailed, BusStarted, NodeChanged, Publish, Requested
 from janitoo_actors.runtime.mqtt import Arrived, Connected, Disconnected, LoopEnded, MqttConnection
 from janitoo_actors.runtime.repeats import Repeats
 from supervisors import Down, PinnedActor, living
@@ -103,26 +103,33 @@ class Link(PinnedActor):
                 self._publish(topic, payload)
             case _Beat(hadd=hadd):
                 self._beat(hadd)
+            case BeatAnew(hadd=hadd):
+                self._beat_anew(hadd)
             case NodeChanged():
                 self._node_changed(message)
             case Connected():
                 self._on_air()
             case Disconnected(reason=reason):
                 self._off_air(reason)
-            case BusStarted(ref=ref):
-                self._watch(ref)
-            case BusFailed(reason=reason):
-                self._bus_down(reason)
-            case Down(epoch=epoch, reason=reason) if epoch == self._bus_epoch:
-                self._bus_down(str(reason))
-            case Down():
-                pass
+            case BusStarted() | BusFailed() | Down():
+                self._bus_changed(message)
             case LoopEnded(error=error):
                 # The supervisor makes a new connection.
                 raise RuntimeError("the thread of the MQTT connection has ended") from error
             case _:
                 return super().on_receive(message)
         return None
+
+    def _bus_changed(self, message: BusStarted | BusFailed | Down) -> None:
+        match message:
+            case BusStarted(ref=ref):
+                self._watch(ref)
+            case BusFailed(reason=reason):
+                self._bus_down(reason)
+            case Down(epoch=epoch, reason=reason):
+                # Of an earlier one nobody needs to hear any more.
+                if epoch == self._bus_epoch:
+                    self._bus_down(str(reason))
 
     # -- the connection ------------------------------------------------------------------------------------------
 
@@ -199,7 +206,6 @@ class Link(PinnedActor):
     def _node_changed(self, changed: NodeChanged) -> None:
         hadd = changed.hadd
         node = self._board.nodes[hadd]
-        period = node.heartbeat
         before = node.state
         if self._bus_runs:
             # Only here, and so in order with the ends and starts of the bus.
@@ -207,11 +213,18 @@ class Link(PinnedActor):
         else:
             # Its pollers' last readings may reach a node after the end of the bus.
             self._take_offline(node)
-        if node.state is not before or period != self._periods[hadd]:
+        if not self._beat_anew(hadd) and node.state is not before:
             self._beat(hadd)
-        if period != self._periods[hadd]:
-            # Otherwise it keeps its phase: nodes that come up together would beat together from then on.
-            self._beat_every(hadd, period, share=1)
+
+    def _beat_anew(self, hadd: Hadd) -> bool:
+        """Beat now and with the node's period, where that is another one; whether it is."""
+        period = self._board.nodes[hadd].heartbeat
+        if period == self._periods[hadd]:
+            # It keeps its phase: nodes that come up together would beat together from then on.
+            return False
+        self._beat(hadd)
+        self._beat_every(hadd, period, share=1)
+        return True
 
     def _beat_every(self, hadd: Hadd, period: float, *, share: float) -> None:
         """Beat from now on; the first time after a share of the period, so that many nodes do not beat at once."""

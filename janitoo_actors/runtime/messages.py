@@ -40,6 +40,13 @@ class NodeChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BeatAnew:
+    """A node is to beat with another period, which the board has."""
+
+    hadd: Hadd
+
+
+@dataclass(frozen=True, slots=True)
 class BusStarted:
     """The bus is open; the link watches it from now on."""
 
@@ -108,6 +115,13 @@ class Configure:
     data: Any
     token: int
     reply_to: ActorRef[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Retune:
+    """Have a device take over the options that its node has on the board now."""
+
+    hadd: Hadd
 
 
 # -- from the bus ----------------------------------------------------------------------------------------------------

@@ -197,8 +197,6 @@ class NodeActor(LightActor):
                 self._configured(written.instances)
             case Role.HEARTBEAT:
                 self._tell_state()
-            case Role.ADDRESS:
-                self._log.warning("address_stored", hadd_after_restart=written.data)
             case _:
                 pass
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +16,14 @@ from pykka import Timeout
 
 from janitoo_actors import logs
 from janitoo_actors.claims import ClaimTable
-from janitoo_actors.configuration.model import BusConfig, NodeConfig, SystemConfig
-from janitoo_actors.configuration.store import ConfigStore
+from janitoo_actors.configuration.model import BusConfig, SystemConfig
 from janitoo_actors.errors import TemporaryError
 from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime.board import Board, BoardState
 from janitoo_actors.runtime.reports import ReportLog
+from janitoo_actors.runtime.running import RunningConfig
 from janitoo_actors.runtime.tree import bus_children, bus_flags
+from janitoo_actors.runtime.tuning import tune
 from supervisors import ActorInfo, ChildSide, ParentError, ProcessWork, Root, System
 
 STORE_TIMEOUT: Final = 5.0
@@ -34,20 +35,40 @@ _SETTLED: Final = 1.0
 _CALL: Final = "store"
 
 
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """Parent → child: go on with the settings of this configuration."""
+
+    config: BusConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LogLevel:
+    """Parent → child: what is below this level need not be told."""
+
+    level: int
+
+
 class ProcessBus:
     """The parent's part in a bus that runs in a child: its configuration, as it is now, and its board."""
 
-    def __init__(self, config: BusConfig, board: Board, system: SystemConfig, store: ConfigStore) -> None:
+    def __init__(self, config: BusConfig, board: Board, system: SystemConfig, running: RunningConfig) -> None:
         self._config = config
         self._board = board
         self._system = system
-        self._store = store
+        self._running = running
 
     def work(self) -> ProcessWork:
         """What the child does."""
         return ProcessWork(
             main=run_bus,
-            args=lambda: (self._config, self._system, self._store.path, logging.getLogger().getEffectiveLevel()),
+            # What is in force now, and not what was at the start.
+            args=lambda: (
+                self._running.bus(self._config.section),
+                self._system,
+                self._running.current.path,
+                logging.getLogger().getEffectiveLevel(),
+            ),
             preload=(__name__,),
             # A busy machine may keep a healthy process waiting for a moment.
             hang_limit=max(self._system.read_timeout, 1.0),
@@ -57,14 +78,8 @@ class ProcessBus:
             on_end=self._ended,
         )
 
-    def _write(self, section: str, options: Mapping[str, str]) -> None:
-        self._store.set(section, options)
-        # The next child is made of what is in the file now.
-        components = tuple(
-            replace(each, node=_changed(each.node, section, options)) for each in self._config.components
-        )
-        node = _changed(self._config.node, section, options)
-        self._config = replace(self._config, node=node, components=components)
+    def _write(self, section: str, options: Mapping[str, str], held: bool) -> None:
+        self._running.set(section, options, held=held)
 
     def _told(self, what: Any) -> None:
         match what:
@@ -87,10 +102,10 @@ class _RemoteStore:
     def __init__(self, side: ChildSide) -> None:
         self._side = side
 
-    def set(self, section: str, options: Mapping[str, str]) -> None:
-        """As `ConfigStore.set`. Blocks. Raises TemporaryError with what the parent says."""
+    def set(self, section: str, options: Mapping[str, str], *, held: bool = False) -> None:
+        """As `RunningConfig.set`. Blocks. Raises TemporaryError with what the parent says."""
         try:
-            self._side.call(_CALL, section, dict(options), timeout=STORE_TIMEOUT)
+            self._side.call(_CALL, section, dict(options), held, timeout=STORE_TIMEOUT)
         except ParentError as error:
             raise TemporaryError(str(error)) from None
         except Timeout:
@@ -120,6 +135,15 @@ def run_bus(side: ChildSide, config: BusConfig, system: SystemConfig, path: Path
     claims = ClaimTable(system.service, path)
     children = bus_children(config, board, system, _RemoteStore(side), claims)
     root = Root(actors, bus_flags(), children, path=f"/buses/{config.section}")
+
+    def told_by_parent(what: Any) -> None:
+        match what:
+            case Tuned(config=tuned):
+                tune(board, tuned, actors.tell)
+            case LogLevel(level=changed):
+                logging.getLogger().setLevel(changed)
+
+    side.on_told(told_by_parent)
     side.ready(_Below(root))
     told: BoardState | None = None
     while root.reason is None and not side.stop_asked.wait(_SETTLED if board.settled else _SETTLING):
@@ -132,16 +156,3 @@ def run_bus(side: ChildSide, config: BusConfig, system: SystemConfig, path: Path
         root.wait_ended(_STOP_TIMEOUT)
     else:
         raise SystemExit(str(root.reason))
-
-
-def _changed(node: NodeConfig, section: str, options: Mapping[str, str]) -> NodeConfig:
-    """The node's configuration with options of its section written; an address waits for the next start of all."""
-    if node.uuid != section:
-        return node
-    fields: dict[str, Any] = {key: text for key, text in options.items() if key in {"name", "location"}}
-    fields |= {key: float(text) for key, text in options.items() if key in {"heartbeat", "config_timeout"}}
-    if "hadd" in options:
-        # It stands in the file now: nobody may write the assigned one over it.
-        fields["hadd_assigned"] = False
-    others = {key: text for key, text in options.items() if key not in {*fields, "hadd"}}
-    return replace(node, options={**node.options, **others}, **fields)

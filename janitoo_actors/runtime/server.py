@@ -2,42 +2,85 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
 
 from janitoo_actors.claims import ClaimTable
+from janitoo_actors.configuration.changes import Plan
 from janitoo_actors.configuration.model import ServerConfig
+from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.runtime.board import Board
+from janitoo_actors.runtime.buses import Buses, prepare_all
+from janitoo_actors.runtime.reload import Reloaded, Reloader
 from janitoo_actors.runtime.reports import ReportLog
+from janitoo_actors.runtime.running import RunningConfig
 from janitoo_actors.runtime.tree import root_children
+from janitoo_actors.runtime.watching import FileWatch
 from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System
+from supervisors.wheel import TimerHandle
+
+_LEAST_WAIT: Final = 0.2
+"""Seconds; also where `config_timeout` is 0."""
 
 
 class Server:
     """A server, for the plain thread that owns the process.
 
     Attributes:
-        boards: what its buses show, in the order of the file.
+        running: its configuration, as it is now.
+        started: when, in `time.monotonic()`.
     """
 
-    def __init__(self, config: ServerConfig, on_ended: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        on_ended: Callable[[], None] | None = None,
+        *,
+        registry: Callable[[], Registry] | None = None,
+        apply_logging: Callable[[ServerConfig], None] | None = None,
+    ) -> None:
         """Start it, and return without waiting.
 
         Args:
             config: what to run.
             on_ended: called when the tree has ended, on the thread of its root; must not block.
+            registry: gives the drivers at hand, for a reload; those that are installed where not given.
+            apply_logging: as of `Reloader`.
         """
-        self.config = config
-        self.boards: Sequence[Board] = [Board(bus) for bus in config.buses]
+        self.started = time.monotonic()
+        self._log = structlog.get_logger().bind(path="/reload")
         self._system = System(ReportLog())
         store = ConfigStore(config.path, config.ini, refuses=_refuses(config))
-        claims = ClaimTable(config.system.service, config.path)
-        children = root_children(config, list(self.boards), store, claims)
+        self.running = RunningConfig(config, store, self._held)
+        self._buses = Buses(self._system, self.running, ClaimTable(config.system.service, config.path))
+        # As it is looked up now: a test may have put its own in the place.
+        drivers = registry if registry is not None else Registry.installed
+        self._reloader = Reloader(self.running, self._buses, store, drivers, apply_logging)
+        self._held_lock = threading.Lock()
+        self._held_timers: dict[str, TimerHandle] = {}
         self._system.on_zombies = self._too_many_zombies
+        children = root_children(config, prepare_all(self._buses, config))
         self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
         if config.copy is None:
             # It runs with it now.
             store.adopt(config.ini, good=not config.problems)
+        self._watch = FileWatch(self.running, lambda: self.reload("auto_reload", others=True))
+        self._watch.start()
+
+    @property
+    def config(self) -> ServerConfig:
+        """The configuration that is in force."""
+        return self.running.current
+
+    @property
+    def boards(self) -> Sequence[Board]:
+        """What its buses show, in the order of the file."""
+        return self._buses.boards
 
     @property
     def system(self) -> System:
@@ -55,7 +98,35 @@ class Server:
 
     def settled(self) -> bool:
         """Whether every node has come to a state, and the network hears of it: it works, or is known not to."""
-        return all(board.settled for board in self.boards)
+        boards = self.boards
+        return len(boards) == len(self.config.buses) and all(board.settled for board in boards)
+
+    def plan(self) -> Plan:
+        """What a reload would do; see `Reloader.plan`. Any plain thread; blocks for the disk."""
+        return self._reloader.plan()
+
+    def reload(self, source: str, *, others: bool = False) -> Reloaded | None:
+        """Have it run what its file says now; see `Reloader.reload`. Any plain thread; blocks for some seconds."""
+        done = self._reloader.reload(source, others=others)
+        self._watch.start()
+        return done
+
+    def _held(self, section: str, seconds: float) -> None:
+        """Something of a bus waits for its restart: do that when nothing more has come for so long. Any thread."""
+        self._log.info("change_stored", bus=section, restart_in=seconds)
+        # Not before who has written it is answered, by the bus that is to be stopped.
+        seconds = max(seconds, _LEAST_WAIT)
+        wheel = self._system.wheel
+        with self._held_lock:
+            waiting = self._held_timers.get(section)
+            if waiting is not None:
+                wheel.cancel(waiting)
+            self._held_timers[section] = wheel.schedule(seconds, lambda: self._apply_held(section))
+
+    def _apply_held(self, section: str) -> None:
+        # On a thread of its own: timers must not wait for a bus to stop.
+        name = f"restart of {section}"
+        threading.Thread(target=self._reloader.apply_held, args=(section,), name=name, daemon=True).start()
 
     def _too_many_zombies(self) -> None:
         """Only a new process frees threads that hang: whoever started this one is to start it again."""
@@ -74,6 +145,7 @@ class Server:
 
         What has not ended by then is left behind, on daemon threads.
         """
+        self._watch.stop()
         self.request_stop()
         ended = self._root.wait_ended(timeout)
         if not ended:
@@ -88,5 +160,5 @@ def _refuses(config: ServerConfig) -> str:
         return ""
     return (
         f"it is broken, and the server runs on the good copy of {config.copy.date}; "
-        f"mend the file and restart the server first. What is wrong: {config.broken[0]}"
+        f"mend the file and reload it first. What is wrong: {config.broken[0]}"
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
-from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.bus import BusActor, Store
 from janitoo_actors.runtime.link import Link
 from janitoo_actors.runtime.node import NodeActor
 from janitoo_actors.runtime.poller import Places, Poller
+from janitoo_actors.runtime.running import RunningConfig
 from janitoo_actors.runtime.values import Role
 from supervisors import Backoff, ChildSpec, ProcessActor, Strategy, Supervisor, SupervisorFlags
 
@@ -25,12 +26,8 @@ LINK_SHUTDOWN: Final = 1.5
 """Seconds that a link has for its last words."""
 
 
-def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore, claims: ClaimTable) -> list[ChildSpec]:
-    """The children of the root: the embedded broker where there is one, and the buses.
-
-    Args:
-        boards: one for each bus of the configuration, in its order.
-    """
+def root_children(config: ServerConfig, buses: Sequence[ChildSpec]) -> list[ChildSpec]:
+    """The children of the root: the embedded broker where there is one, and the buses."""
     system = config.system
     children = []
     if system.broker.kind is BrokerKind.EMBEDDED:
@@ -39,7 +36,6 @@ def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore,
 
         backoff = Backoff(minimum=0.5, maximum=system.max_backoff)
         children.append(ChildSpec("broker", Broker, (system.broker,), backoff=backoff, shutdown=2.0))
-    buses = [_bus(bus, board, system, store, claims) for bus, board in zip(config.buses, boards, strict=True)]
     # Side by side: a bus that takes its time to open or close keeps no other from it.
     children.append(ChildSpec("buses", Supervisor, (SupervisorFlags(concurrent=True), buses)))
     return children
@@ -106,15 +102,18 @@ def bus_children(
     ]
 
 
-def _bus(config: BusConfig, board: Board, system: SystemConfig, store: ConfigStore, claims: ClaimTable) -> ChildSpec:
+def bus_spec(
+    config: BusConfig, board: Board, system: SystemConfig, running: RunningConfig, claims: ClaimTable
+) -> ChildSpec:
+    """A bus, as a child of `/buses`: its supervisor, or its process."""
     backoff = _backoff(system)
     if config.isolation is Isolation.PROCESS:
         # Here and not above: it needs the tree.
         from janitoo_actors.runtime.process_bus import ProcessBus
 
-        work = ProcessBus(config, board, system, store).work()
+        work = ProcessBus(config, board, system, running).work()
         return ChildSpec(config.section, ProcessActor, (work,), backoff=backoff, shutdown=PROCESS_SHUTDOWN)
-    children = bus_children(config, board, system, store, claims)
+    children = bus_children(config, board, system, running, claims)
     return ChildSpec(config.section, Supervisor, (bus_flags(), children), backoff=backoff)
 
 

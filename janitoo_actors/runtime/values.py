@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, Final
 
 from janitoo_actors.api.device import Device
+from janitoo_actors.api.schema import Applies
 from janitoo_actors.api.types import coerce, one_line, seconds
 from janitoo_actors.api.values import Setting, Value
 from janitoo_actors.configuration.model import NodeConfig
@@ -109,6 +110,15 @@ class NodeValue:
         if self.is_driver:
             return self.declared is not None and self.declared.written_by is not None
         return True
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a write counts at once; otherwise when the bus has been restarted."""
+        if isinstance(self.declared, Setting) and self.role is Role.SETTING:
+            return self.declared.applies is Applies.IN_PLACE
+        if self.declared is not None and self.declared.instances is not None and self.role is Role.INSTANCE:
+            return self.declared.instances.applies is Applies.IN_PLACE
+        return self.role is not Role.ADDRESS
 
     @property
     def has_levels(self) -> bool:

@@ -27,6 +27,7 @@ from supervisors import (
     Root,
     Shutdown,
     SupervisorFlags,
+    TellChild,
 )
 from waiting import wait_for
 
@@ -315,3 +316,23 @@ def status(pid: int, key: str) -> str:
     """What the kernel says of a process."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(line.partition(":")[2].strip() for line in lines if line.startswith(f"{key}:"))
+
+
+def test_a_child_hears_what_it_is_told_from_its_start_on(scene: Scene) -> None:
+    def tell_some() -> None:
+        for what in ("one", "two"):
+            assert scene.play.system.tell("/child", TellChild(what))
+
+    scene.start(child_work.answers, calls={"tell me": tell_some})
+    # Whatever the child is at: it is in the mailbox, and then in the pipe.
+    wait_for(lambda: scene.play.system.lookup("/child") is not None, TIMEOUT, "it lives")
+    assert scene.play.system.tell("/child", TellChild("zero"))
+    scene.wait_running()
+    # A bug in what hears it is no end of the child.
+    for what in ("fail", "three"):
+        assert scene.play.system.tell("/child", TellChild(what))
+    expected = [f"heard {what}" for what in ("zero", "one", "two", "three")]
+    wait_for(lambda: set(expected) <= set(scene.told), TIMEOUT, lambda: f"it has heard all: {scene.told}")
+    # In order, as far as one has told it.
+    assert [each for each in scene.told if each in expected[1:3]] == expected[1:3]
+    assert scene.told.count("heard three") == 1

@@ -68,7 +68,7 @@ def test_broken_file(network: Mosquitto, tmp_path: Path, wrong: str) -> None:
         assert "2 of 2 nodes are online" in process.out
         assert why in process.err
         (said,) = (line for line in process.err.splitlines() if "last_good_copy_used" in line)
-        for text in (str(path), str(copy.path), copy.date, "the file is broken: mend it and restart the server"):
+        for text in (str(path), str(copy.path), copy.date, "the file is broken: mend it and reload it"):
             assert text in said
         with Probe(network.host, network.port, timeout=TIMEOUT) as probe:
             # The broken file is its owner's: nothing is written over what is to be mended.

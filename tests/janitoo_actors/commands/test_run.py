@@ -149,7 +149,7 @@ def test_quiet_prints_no_summary(network: Mosquitto, tmp_path: Path) -> None:
         assert process.out == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_and_every_node_says_so(network: Mosquitto, tmp_path: Path, number: signal.Signals) -> None:
     with listening(network, "/dhcp/heartbeat/#") as probe, run_command(configured(network, tmp_path)) as process:
         wait_heartbeats(probe, NODES, NodeState.ONLINE)
