@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
 from janitoo_actors.protocol.hadd import Hadd
@@ -33,7 +32,6 @@ _LAST: Final = 9999
 _LONGEST_TEXT: Final = 200
 _MOST_CLASSES: Final = 256
 _MOST_PARAMS: Final = 64
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _OF_ENVELOPE: Final = frozenset({"rep_uuid", "msg_status", "msg_error"})
 _OF_LEASE: Final = frozenset({"add_ctrl", "add_node", "name", "location", "cmd_classes", "state", "last_seen"})
@@ -72,7 +70,7 @@ class Options:
     name: str | None = None
     location: str | None = None
     cmd_classes: tuple[int, ...] | None = None
-    params: Mapping[str, Any] = _NOTHING
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def owner(self) -> str | None:
@@ -134,7 +132,7 @@ class Lease:
     cmd_classes: tuple[int, ...]
     state: NodeState
     last_seen: float
-    params: Mapping[str, Any] = _NOTHING
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def owner(self) -> str | None:
@@ -167,7 +165,7 @@ class LeaseAnswer:
     rep_uuid: str
     msg_status: int
     msg_error: str | None = None
-    data: Mapping[str, Any] = _NOTHING
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def topic(self) -> str:
@@ -225,7 +223,7 @@ def granted_all(rep_uuid: str, leases: Mapping[Hadd, Mapping[str, Any]], **more:
 
 def refused(rep_uuid: str, error: str, holder: Lease | None = None) -> LeaseAnswer:
     """The answer that says why not, and who has the address, where that is why."""
-    return LeaseAnswer(rep_uuid, REFUSED, error, _NOTHING if holder is None else holder.wire())
+    return LeaseAnswer(rep_uuid, REFUSED, error, {} if holder is None else holder.wire())
 
 
 def action_of(topic: str) -> LeaseAction | None:
