@@ -44,7 +44,8 @@ def load(path: Path, registry: Registry) -> ServerConfig:
     return ServerConfig(
         path=path,
         system=settings,
-        buses=tuple(buses),
+        buses=tuple(bus for bus in buses if not bus.lacks_addresses),
+        unaddressed=tuple(bus for bus in buses if bus.lacks_addresses),
         problems=tuple(sorted(bus_problems, key=_line)),
         warnings=tuple(sorted(warnings, key=_line)),
         logging=all(section in ini.sections for section in _LOGGING),

@@ -151,6 +151,8 @@ class BusConfig:
     Attributes:
         isolation: on a thread of the server's process, or in a process of its own.
         memory_max: bytes that such a process may use; None for no limit.
+        leased: whether a primary gives it its addresses: it has no `hadd`, or says `lease = True`.
+        identity: its `uuid`, by which the primary knows it again; None where the file has none yet.
     """
 
     section: str
@@ -159,6 +161,17 @@ class BusConfig:
     components: tuple[ComponentConfig, ...]
     isolation: Isolation = Isolation.THREAD
     memory_max: int | None = None
+    leased: bool = False
+    identity: str | None = None
+
+    @property
+    def lacks_addresses(self) -> bool:
+        """Whether the primary is yet to give addresses to it, or to some of its nodes.
+
+        What is in their place is nothing where the bus has none, and otherwise the next free ones.
+        """
+        nodes = (self.node, *(component.node for component in self.components))
+        return self.leased and any(node.hadd_assigned for node in nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +182,7 @@ class ServerConfig:
         path: the file.
         system: `[system]`; the file could not be loaded at all where it is wrong.
         buses: those to start (`auto_start`) and wholly valid, in the order of the file.
+        unaddressed: those of them that can be started when a primary has given them their addresses; not in `buses`.
         problems: what is wrong with the others; each of them is not started.
         warnings: what is odd and does no harm, as a section that nothing reads.
         logging: the `[loggers]`, `[handlers]`, `[formatters]` sections are there, for `logging.config.fileConfig`.
@@ -177,6 +191,7 @@ class ServerConfig:
     path: Path
     system: SystemConfig
     buses: tuple[BusConfig, ...]
+    unaddressed: tuple[BusConfig, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     logging: bool = False

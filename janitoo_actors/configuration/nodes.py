@@ -9,7 +9,7 @@ from janitoo_actors.api.device import Bus, Component, Device
 from janitoo_actors.api.types import one_line
 from janitoo_actors.configuration.ini import IniFile
 from janitoo_actors.configuration.model import BusConfig, ComponentConfig, Isolation, NodeConfig, Problem
-from janitoo_actors.configuration.options import SectionReader, choice, duration, memory
+from janitoo_actors.configuration.options import SectionReader, boolean, choice, duration, memory, optional
 from janitoo_actors.configuration.registry import DriverError
 from janitoo_actors.configuration.unread import unread_options, values_of
 from janitoo_actors.protocol.codes import ValueType
@@ -17,8 +17,9 @@ from janitoo_actors.protocol.hadd import Hadd
 
 COMPONENT_PREFIX: Final = "components."
 NODE_KEYS: Final = ("hadd", "name", "location", "heartbeat", "config_timeout", "uuid")
-"""What every node has. `uuid` is a random number that original servers note down; it is kept and not read."""
-BUS_KEYS: Final = ("auto_start", "oid", "isolation", "memory_max")
+"""What every node has. `uuid` is a random number that original servers note down; only that of a bus is read, where its
+addresses are leased."""
+BUS_KEYS: Final = ("auto_start", "oid", "isolation", "memory_max", "lease")
 """What a bus has besides."""
 
 DEFAULT_LOCATION: Final = "Default location"
@@ -62,8 +63,9 @@ class BusReader:
     def read(self) -> BusConfig | None:
         """The bus, or None where anything is wrong; `problems` and `warnings` say what."""
         bus_class = self._bus_class()
-        hadd = self._controller()
         reader = self._reader
+        leased = reader.read("lease", "hadd" not in reader.options, boolean)
+        hadd = self._controller(leased=leased)
         location = reader.read("location", DEFAULT_LOCATION, one_line)
         heartbeat = reader.read("heartbeat", DEFAULT_HEARTBEAT, duration(_LONGEST))
         own = {
@@ -79,6 +81,7 @@ class BusReader:
             heartbeat=heartbeat,
             config_timeout=reader.read("config_timeout", DEFAULT_CONFIG_TIMEOUT, duration(_LONGEST)),
             options=own,
+            hadd_assigned=hadd is None,
         )
         self._check(self._section, bus_class, own, (*NODE_KEYS, *BUS_KEYS))
         components = tuple(self._components(hadd, location, heartbeat))
@@ -88,7 +91,8 @@ class BusReader:
             reader.wrong("memory_max", "expected isolation = process beside it: a thread has no memory of its own")
         if self.problems:
             return None
-        return BusConfig(self._section, node, bus_class, components, isolation, memory_max)
+        identity = reader.read("uuid", None, optional) if leased else None
+        return BusConfig(self._section, node, bus_class, components, isolation, memory_max, leased, identity)
 
     def _bus_class(self) -> type[Bus]:
         oid = self._reader.options.get("oid", self._section)
@@ -99,10 +103,10 @@ class BusReader:
             self.problems.append(self._ini.problem(self._section, key, str(error)))
             return Bus
 
-    def _controller(self) -> Hadd | None:
+    def _controller(self, *, leased: bool) -> Hadd | None:
         text = self._reader.options.get("hadd")
         if text is None:
-            self._reader.wrong("hadd", "missing; write the address of the bus, hadd = CCCC/0000, as 0121/0000")
+            self._without_address(leased=leased)
             return None
         try:
             hadd = Hadd.parse(text)
@@ -120,6 +124,23 @@ class BusReader:
                 f"the bus [{first}] has this address already{self._at(first)}: expected a number that no other bus has",
             )
         return hadd
+
+    def _without_address(self, *, leased: bool) -> None:
+        """A bus without an address gets one of a primary; nobody else may have to know it, its components above all."""
+        if not leased:
+            self._reader.wrong("hadd", "missing; write the address of the bus, hadd = CCCC/0000, as 0121/0000")
+            return
+        for key in component_keys(self._ini, self._section):
+            section = f"{self._section}__{key}"
+            text = self._ini.options(section).get("hadd")
+            if text is not None:
+                example = f"{text.partition('/')[0]}/0000"
+                expected = (
+                    f"missing, and [{section}] has {text}{self._at(section)}: write the address of the bus, as "
+                    f"hadd = {example}, or remove those of its components to have all of them from a primary"
+                )
+                self._reader.wrong("hadd", expected)
+                return
 
     def _components(self, controller: Hadd | None, location: str, heartbeat: float) -> Iterator[ComponentConfig]:
         keys = component_keys(self._ini, self._section)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from janitoo_actors.configuration.model import ServerConfig
+from janitoo_actors.configuration.model import BusConfig, ServerConfig
 from janitoo_actors.configuration.store import ConfigStore
+from janitoo_actors.runtime.addresses import Addresses
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.reports import ReportLog
-from janitoo_actors.runtime.tree import root_children
-from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System
+from janitoo_actors.runtime.tree import BUSES, bus_spec, bus_specs, root_children
+from supervisors import (
+    ActorInfo,
+    ExitReason,
+    Root,
+    SupervisorFlags,
+    System,
+    delete_child,
+    start_child,
+    terminate_child,
+)
 
 
 class Server:
     """A server, for the plain thread that owns the process.
 
     Attributes:
-        boards: what its buses show, in the order of the file.
+        boards: what its buses show, in the order of the file; those that have their addresses from a primary last.
     """
 
     def __init__(self, config: ServerConfig, on_ended: Callable[[], None] | None = None) -> None:
@@ -27,10 +37,14 @@ class Server:
             on_ended: called when the tree has ended, on the thread of its root; must not block.
         """
         self.config = config
-        self.boards: Sequence[Board] = [Board(bus) for bus in config.buses]
+        self.boards: list[Board] = [Board(bus) for bus in config.buses]
         self._system = System(ReportLog())
-        store = ConfigStore(config.path)
-        children = root_children(config, list(self.boards), store)
+        self._store = ConfigStore(config.path)
+        leased = [bus for bus in (*config.buses, *config.unaddressed) if bus.leased]
+        self._addresses = Addresses(leased, self._store, self._start_bus) if leased else None
+        # What is in it when the supervisor of the buses starts, is started: those that have come later, too.
+        self._buses = bus_specs(config, self.boards, self._store)
+        children = root_children(config, self._buses, self._addresses)
         self._system.on_zombies = self._too_many_zombies
         self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
 
@@ -48,9 +62,28 @@ class Server:
         """The tree as it stands; None where it has ended. Any thread; waits for nobody."""
         return self._root.snapshot()
 
+    @property
+    def waiting(self) -> list[str]:
+        """The sections of the buses that wait for an address."""
+        return [] if self._addresses is None else self._addresses.waiting
+
     def settled(self) -> bool:
         """Whether every node has come to a state, and the network hears of it: it works, or is known not to."""
-        return all(board.settled for board in self.boards)
+        return not self.waiting and all(board.settled for board in self.boards)
+
+    def _start_bus(self, bus: BusConfig) -> None:
+        """Start a bus that has got its addresses, in the place of what may run with others. Does not wait."""
+        board = Board(bus)
+        spec = bus_spec(bus, board, self.config.system, self._store)
+        self.boards[:] = [*(each for each in self.boards if each.section != bus.section), board]
+        self._buses[:] = [*(each for each in self._buses if each.id != bus.section), spec]
+        supervisor = self._system.lookup(BUSES)
+        if supervisor is not None:
+            # One after the other, as the supervisor takes them. There is nobody to tell what becomes of it: the two
+            # first fail where there is no such child, and what does not start is tried again, and reported.
+            terminate_child(supervisor, bus.section)
+            delete_child(supervisor, bus.section)
+            start_child(supervisor, spec)
 
     def _too_many_zombies(self) -> None:
         """Only a new process frees threads that hang: whoever started this one is to start it again."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
 from janitoo_actors.configuration.store import ConfigStore
+from janitoo_actors.runtime.addresses import Addresses, AddressKeeper
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.bus import BusActor, Store
 from janitoo_actors.runtime.link import Link
@@ -24,11 +26,18 @@ LINK_SHUTDOWN: Final = 1.5
 """Seconds that a link has for its last words."""
 
 
-def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore) -> list[ChildSpec]:
-    """The children of the root: the embedded broker where there is one, and the buses.
+BUSES: Final = "/buses"
+"""Where the supervisor of the buses lives."""
+KEEPER_SHUTDOWN: Final = 1.5
+"""Seconds to give leased addresses back."""
+
+
+def root_children(config: ServerConfig, buses: list[ChildSpec], addresses: Addresses | None) -> list[ChildSpec]:
+    """The children of the root: the embedded broker where there is one, what keeps leased addresses, and the buses.
 
     Args:
-        boards: one for each bus of the configuration, in its order.
+        buses: those to start. The list itself is kept: what is in it counts whenever their supervisor starts.
+        addresses: the buses that have their addresses from a primary; None where there are none.
     """
     system = config.system
     children = []
@@ -38,10 +47,25 @@ def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore)
 
         backoff = Backoff(minimum=0.5, maximum=system.max_backoff)
         children.append(ChildSpec("broker", Broker, (system.broker,), backoff=backoff, shutdown=2.0))
-    buses = [_bus(bus, board, system, store) for bus, board in zip(config.buses, boards, strict=True)]
+    if addresses is not None:
+        # Before the buses, as it ends after them.
+        children.append(
+            ChildSpec(
+                "addresses",
+                AddressKeeper,
+                (system.broker, addresses),
+                backoff=_backoff(system),
+                shutdown=KEEPER_SHUTDOWN,
+            )
+        )
     # Side by side: a bus that takes its time to open or close keeps no other from it.
     children.append(ChildSpec("buses", Supervisor, (SupervisorFlags(concurrent=True), buses)))
     return children
+
+
+def bus_specs(config: ServerConfig, boards: Sequence[Board], store: ConfigStore) -> list[ChildSpec]:
+    """The buses that can be started at once, with their boards, which are in the same order."""
+    return [bus_spec(bus, board, config.system, store) for bus, board in zip(config.buses, boards, strict=True)]
 
 
 def bus_flags() -> SupervisorFlags:
@@ -103,7 +127,8 @@ def bus_children(config: BusConfig, board: Board, system: SystemConfig, store: S
     ]
 
 
-def _bus(config: BusConfig, board: Board, system: SystemConfig, store: ConfigStore) -> ChildSpec:
+def bus_spec(config: BusConfig, board: Board, system: SystemConfig, store: ConfigStore) -> ChildSpec:
+    """One bus."""
     backoff = _backoff(system)
     if config.isolation is Isolation.PROCESS:
         # Here and not above: it needs the tree.
