@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,12 @@ class Station:
         reports: What its supervisor reports.
     """
 
-    def __init__(self, broker: Mosquitto, path: Path, own: Hadd, **options: Any) -> None:
+    def __init__(self, broker: Mosquitto, path: Path, own: Hadd, addresses: Iterable[Hadd], **options: Any) -> None:
         self.broker = BrokerConfig(host=broker.host, port=broker.port)
         self.own = own
         self.connected = False
         self.known = True
-        self.addresses: set[Hadd] = set()
+        self.addresses = set(addresses)
         self.shelf = LeaseShelf()
         self.reports: list[Report] = []
         self.system = System(self.reports.append)
@@ -113,9 +113,11 @@ class Station:
 
 
 @contextlib.contextmanager
-def station(broker: Mosquitto, path: Path, own: Hadd | None = None, **options: Any) -> Iterator[Station]:
+def station(
+    broker: Mosquitto, path: Path, own: Hadd | None = None, addresses: Iterable[Hadd] = (), **options: Any
+) -> Iterator[Station]:
     """Run a primary, and end it. Its requests are heard from the beginning."""
-    running = Station(broker, path, own or Hadd(1, 0), **options)
+    running = Station(broker, path, own or Hadd(1, 0), addresses, **options)
     try:
         wait_for(lambda: running.connected, TIMEOUT, lambda: f"a connection: {running.reports}")
         wait_for(lambda: running.system.lookup("/leases"), TIMEOUT, lambda: f"the server: {running.reports}")

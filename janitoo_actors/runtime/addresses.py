@@ -47,6 +47,7 @@ class Addresses:
         running: the sections of those that have been started.
         store: the file.
         start: starts a bus, or replaces the one that runs with other addresses. Must not block for long.
+        foreign: the numbers of the server's other controllers.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Addresses:
         leased: Sequence[BusConfig],
         store: Store,
         start: Callable[[BusConfig], None],
+        foreign: frozenset[int],
     ) -> None:
         self.configs = {bus.section: bus for bus in leased}
         self.running = {bus.section for bus in leased if not bus.lacks_addresses}
         self.store = store
         self.start = start
+        self.foreign = foreign
 
     @property
     def waiting(self) -> list[str]:
@@ -180,7 +183,8 @@ class AddressKeeper(PinnedActor):
                 self.timers.once(("begin", section), delay, _Begin(section, later))
                 return
             self._addresses.configs[section] = bus
-        client = LeaseClient(_parts(bus), lambda: uuid.uuid4().hex, lambda: random.uniform(0, _SPREAD))
+        foreign = self._addresses.foreign
+        client = LeaseClient(_parts(bus), lambda: uuid.uuid4().hex, lambda: random.uniform(0, _SPREAD), foreign)
         self._clients[section] = client
         self._step(section, client.start(time.monotonic()))
 

@@ -41,7 +41,8 @@ class Server:
         self._system = System(ReportLog())
         self._store = ConfigStore(config.path)
         leased = [bus for bus in (*config.buses, *config.unaddressed) if bus.leased]
-        self._addresses = Addresses(leased, self._store, self._start_bus) if leased else None
+        foreign = frozenset(bus.node.hadd.controller for bus in config.buses if not bus.leased)
+        self._addresses = Addresses(leased, self._store, self._start_bus, foreign) if leased else None
         # What is in it when the supervisor of the buses starts, is started: those that have come later, too.
         self._buses = bus_specs(config, self.boards, self._store)
         children = root_children(config, self._buses, self._addresses)

@@ -18,7 +18,7 @@ A state machine without clock, network or disk: it is told what happens and when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -108,18 +108,26 @@ class LeaseClient:
         parts: the nodes by key, the bus first, with the addresses that they have.
     """
 
-    def __init__(self, parts: Sequence[Part], new_uuid: Callable[[], str], spread: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        new_uuid: Callable[[], str],
+        spread: Callable[[], float],
+        foreign: Collection[int] = (),
+    ) -> None:
         """Get ready.
 
         Args:
             parts: the bus, which is the one without a key, then its nodes.
             new_uuid: makes the `rep_uuid` of a request.
             spread: seconds to wait before locking again, so that not all buses do so at one moment.
+            foreign: the numbers of controllers that it must not get: other buses beside it have them.
         """
         self.parts = {part.key: part for part in parts}
         self.phase = Phase.ASKING
         self._new_uuid = new_uuid
         self._spread = spread
+        self._foreign = foreign
         self._sent: dict[str, _Sent] = {}
         self._todo: list[tuple[LeaseAction, str]] = []
         self._anew: float | None = None
@@ -233,7 +241,7 @@ class LeaseClient:
         hadd = answer.hadd
         bus = self.controller
         right = hadd is not None and (
-            hadd.is_controller
+            (hadd.is_controller and hadd.controller not in self._foreign)
             if bus is None
             else hadd.controller == bus.controller and not hadd.is_controller and hadd not in self._hadds().values()
         )

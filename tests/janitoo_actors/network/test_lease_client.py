@@ -27,6 +27,7 @@ from janitoo_actors.network.leases.client import (
 from janitoo_actors.network.leases.rules import CONTROLLERS
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.leases import ANY, LeaseAction, LeaseAnswer, LeaseRequest, Options, refused
+from janitoo_actors.protocol.messages import NodeState
 from lease_peers import CrashAt, Primary, request
 
 _uuids = itertools.count()
@@ -203,6 +204,19 @@ def test_an_answer_that_gives_no_address_of_a_bus_is_none(data: dict[str, object
     assert isinstance(waiting, Waiting)
     assert "expected an address that is free" in waiting.reason
     assert one.controller is None
+
+
+def test_it_never_takes_the_number_of_a_bus_beside_it(primary: Primary) -> None:
+    one = LeaseClient(parts("a", {}), lambda: f"u{next(_uuids)}", lambda: 0.5, {10})
+    (waiting,) = converse(one, primary, one.start(0.0))
+    assert waiting == Waiting("the primary gives 10/0: expected an address that is free")
+    # By now the primary has heard of that one.
+    primary.book.saw(Hadd(10, 0), NodeState.ONLINE, 1.0)
+    (asked,) = sent(one.tick(3.0))
+    answer = primary.serve(asked, {Hadd(10, 0)})
+    assert answer is not None
+    one.answered(answer, 3.0)
+    assert one.controller == Hadd(11, 0)
 
 
 def test_the_end_gives_all_addresses_back(primary: Primary) -> None:

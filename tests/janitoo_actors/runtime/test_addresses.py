@@ -158,8 +158,7 @@ def test_without_a_primary_it_waits_and_the_others_run_until_one_comes(quiet: Mo
         assert server.server.waiting == ["nut"]
         assert not server.server.settled()
         # A primary comes, and knows what is on the air.
-        with station(quiet, tmp_path / "leases.sqlite") as primary:
-            primary.addresses |= {Hadd(10, 0), Hadd(10, 1)}
+        with station(quiet, tmp_path / "leases.sqlite", addresses=[Hadd(10, 0), Hadd(10, 1)]):
             wait_running(server, "0010/0000", "0010/0001", "0011/0000", "0011/0001", "0011/0002")
             assert server.server.waiting == []
 
