@@ -43,7 +43,8 @@ def _lines(server: Server) -> Iterator[str]:
         yield from _node_lines(node)
     if len(nodes) > _MOST_NODES:
         yield f"  … and {len(nodes) - _MOST_NODES} more"
-    yield ""
+    if nodes:
+        yield ""
     for section in server.waiting:
         yield f"  [{section}] waits for an address: no primary has given it one yet"
     if server.waiting:

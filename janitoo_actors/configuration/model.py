@@ -182,16 +182,16 @@ class ServerConfig:
         path: the file.
         system: `[system]`; the file could not be loaded at all where it is wrong.
         buses: those to start (`auto_start`) and wholly valid, in the order of the file.
-        unaddressed: those of them that can be started when a primary has given them their addresses; not in `buses`.
         problems: what is wrong with the others; each of them is not started.
         warnings: what is odd and does no harm, as a section that nothing reads.
         logging: the `[loggers]`, `[handlers]`, `[formatters]` sections are there, for `logging.config.fileConfig`.
+        unaddressed: buses as well, which can be started when a primary has given them their addresses.
     """
 
     path: Path
     system: SystemConfig
     buses: tuple[BusConfig, ...]
-    unaddressed: tuple[BusConfig, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     logging: bool = False
+    unaddressed: tuple[BusConfig, ...] = ()
