@@ -19,8 +19,8 @@ from janitoo_actors.configuration.model import BrokerConfig, BusConfig, NodeConf
 from janitoo_actors.errors import JanitooError, said
 from janitoo_actors.network.leases.client import Addressed, Effect, LeaseClient, Lost, Part, Phase, Send, Waiting
 from janitoo_actors.protocol.hadd import Hadd
-from janitoo_actors.protocol.leases import ALL_REPLIES, Options, parse_answer, reply_uuid
-from janitoo_actors.protocol.messages import MalformedRequestError, load_object
+from janitoo_actors.protocol.leases import ALL_REPLIES, Options, parse_answer, reply_uuid, whole
+from janitoo_actors.protocol.messages import load_object
 from janitoo_actors.runtime.board import Node
 from janitoo_actors.runtime.bus import Store
 from janitoo_actors.runtime.mqtt import Arrived, Connected, Disconnected, LoopEnded, MqttConnection
@@ -157,7 +157,7 @@ class AddressKeeper(PinnedActor):
         try:
             if topic == PRIMARY_HEARTBEAT:
                 beat = load_object(payload)
-                who = f"{beat.get('add_ctrl')}/{beat.get('add_node')}"
+                who = Hadd(whole(beat.get("add_ctrl")), whole(beat.get("add_node")))
                 for section, client in self._clients.items():
                     self._step(section, client.primary(who, str(beat.get("state")), time.monotonic()))
                 return
@@ -168,7 +168,8 @@ class AddressKeeper(PinnedActor):
                     answer = replace(parse_answer(payload), rep_uuid=rep_uuid)
                     self._step(section, client.answered(answer, time.monotonic()))
                     return
-        except MalformedRequestError as error:
+        except ValueError as error:
+            # A MalformedRequestError is one too.
             self._repeats.failed(topic, "lease_answer_malformed", str(error), topic=topic[:128])
 
     # -- the clients ---------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ class LeaseClient:
         self._todo: list[tuple[LeaseAction, str]] = []
         self._anew: float | None = None
         self._delay = FIRST_RETRY
-        self._primary: str | None = None
+        self._primary: Hadd | None = None
         self._heard = 0.0
         # Whether another primary has come since the last lock was asked for.
         self._unsure = False
@@ -198,12 +198,15 @@ class LeaseClient:
             effects.append(Waiting("no primary answers; it is asked again and again"))
         return effects
 
-    def primary(self, who: str, state: str, now: float) -> list[Effect]:
-        """A primary has beaten on `/dhcp/resolv/heartbeat`."""
+    def primary(self, who: Hadd, state: str, now: float) -> list[Effect]:
+        """A primary has beaten on `/dhcp/resolv/heartbeat`. Of two at a time the one with the lower address counts."""
+        silent = now - self._heard > SILENCE
+        if self._primary is not None and who > self._primary and not silent:
+            return []
         if state == NodeState.OFFLINE:
             self._primary = None
             return []
-        came = who != self._primary or now - self._heard > SILENCE
+        came = who != self._primary or silent
         self._primary, self._heard = who, now
         if not came:
             return []

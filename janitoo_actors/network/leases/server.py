@@ -73,10 +73,16 @@ class Serve:
 
 
 class LeaseShelf:
-    """Where a primary's leases can be read while others write them; outlives its actor. Any thread."""
+    """Where a primary's leases can be read while others write them; outlives its actor. Any thread.
+
+    Attributes:
+        book: the leases as the actor has them.
+        serves: whether it answers requests; one that has stepped down does not, after a restart either.
+    """
 
     def __init__(self) -> None:
         self.book = LeaseBook()
+        self.serves = True
 
     def leases(self) -> dict[Hadd, Lease]:
         """All leases, by address, in order."""
@@ -123,7 +129,6 @@ class LeaseServer(PinnedActor):
         self._log = structlog.get_logger().bind(path=self.path)
         self._repeats = Repeats(self._log)
         self._store: LeaseStore | None = None
-        self._serves = True
         self._others: set[Hadd] = set()
         self._heard: set[Hadd] = set()
         self._unnoted: set[Hadd] = set()
@@ -200,7 +205,7 @@ class LeaseServer(PinnedActor):
                 self._handed_over(payload)
             return
         action = action_of(topic)
-        if action is None or not self._serves:
+        if action is None or not self._shelf.serves:
             return
         try:
             request = parse_lease_request(action, payload)
@@ -260,7 +265,7 @@ class LeaseServer(PinnedActor):
             return
         waiting, self._waiting = self._waiting, []
         for request in waiting:
-            if self._serves:
+            if self._shelf.serves:
                 self._decide(request)
 
     # -- what the map hears --------------------------------------------------------------------------------------
@@ -312,8 +317,8 @@ class LeaseServer(PinnedActor):
             self._log.warning("lease_numbers_shared", others=others, next_numbers=list(self._controllers[:3]))
 
     def _serve(self, serves: bool) -> None:
-        stepped_down = self._serves and not serves
-        self._serves = serves
+        stepped_down = self._shelf.serves and not serves
+        self._shelf.serves = serves
         self._handing_over.clear()
         if stepped_down:
             self._waiting.clear()

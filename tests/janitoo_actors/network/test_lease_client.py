@@ -149,7 +149,7 @@ def test_the_same_request_is_sent_again_with_growing_pauses_until_it_is_answered
         assert isinstance(waiting, Waiting)
     assert pauses == [3.0, 6.0, 12.0, 24.0, 48.0, 60.0, LAST_RETRY]
     # Once a primary is heard of, it does not wait for the rest of the pause.
-    assert sent(one.primary("1/0", "ONLINE", now + 1)) == [first]
+    assert sent(one.primary(Hadd(1, 0), "ONLINE", now + 1)) == [first]
     answer = primary.serve(first)
     assert answer is not None
     # Which may know nothing of what another has answered.
@@ -160,12 +160,12 @@ def test_the_same_request_is_sent_again_with_growing_pauses_until_it_is_answered
 
 def test_a_primary_that_comes_back_is_told_of_the_lease(primary: Primary) -> None:
     converse(one := client(), primary, one.start(0.0))
-    assert one.primary("1/0", "ONLINE", 1.0) == []
+    assert one.primary(Hadd(5, 0), "ONLINE", 1.0) == []
     assert one.due == 1.5
     converse(one, primary, one.tick(1.5))
 
-    def due_after(who: str, state: str, now: float) -> float | None:
-        assert one.primary(who, state, now) == []
+    def due_after(who: int, state: str, now: float) -> float | None:
+        assert one.primary(Hadd(who, 0), state, now) == []
         due = one.due
         if due is not None:
             effects = one.tick(due)
@@ -174,13 +174,19 @@ def test_a_primary_that_comes_back_is_told_of_the_lease(primary: Primary) -> Non
         return due
 
     # It beats on: nothing to do.
-    assert due_after("1/0", "ONLINE", 3.0) is None
+    assert due_after(5, "ONLINE", 3.0) is None
     # Another one, or the same after its end, or after a long silence.
-    assert due_after("2/0", "ONLINE", 4.0) == 4.5
-    assert due_after("2/0", "OFFLINE", 5.0) is None
-    assert due_after("2/0", "ONLINE", 6.0) == 6.5
-    assert due_after("2/0", "ONLINE", 21.0) is None
-    assert due_after("2/0", "ONLINE", 36.5) == 37.0
+    assert due_after(2, "ONLINE", 4.0) == 4.5
+    assert due_after(2, "OFFLINE", 5.0) is None
+    assert due_after(2, "ONLINE", 6.0) == 6.5
+    assert due_after(2, "ONLINE", 21.0) is None
+    assert due_after(2, "ONLINE", 36.5) == 37.0
+    # Two that beat by turns: the one with the lower address steps up, the other does not count.
+    assert [due_after(who, "ONLINE", 38.0) for who in (5, 2, 5, 2)] == [None] * 4
+    assert due_after(5, "OFFLINE", 39.0) is None
+    assert due_after(2, "ONLINE", 40.0) is None
+    # Until it is silent.
+    assert due_after(5, "ONLINE", 56.0) == 56.5
 
 
 def test_a_primary_without_addresses_is_asked_again_later(tmp_path: Path) -> None:
@@ -356,7 +362,12 @@ class FallingApart(RuleBasedStateMachine):
         self.apart = self.ever_apart = True
         for peer, side in zip(self.peers, sides, strict=True):
             peer.side = side
-            self.do(peer, peer.client.primary("AB"[side], "ONLINE", self.now))
+        self.beat()
+
+    @rule()
+    def beat(self) -> None:
+        for peer in self.peers:
+            self.do(peer, peer.client.primary(Hadd(1 + (peer.side if self.apart else 0), 0), "ONLINE", self.now))
 
     @rule()
     def heal(self) -> None:
@@ -379,7 +390,7 @@ class FallingApart(RuleBasedStateMachine):
             assert answer.is_ok or not self.met
         for peer in self.peers:
             peer.side = 0
-            self.do(peer, peer.client.primary("A", "ONLINE", self.now))
+        self.beat()
 
     @invariant()
     def no_address_is_used_twice(self) -> None:

@@ -275,7 +275,10 @@ def test_one_that_steps_down_hands_its_leases_over_and_learns_which_are_anothers
             (lost,) = [event for event in log if event["event"] == "lease_lost"]
             assert (lost["log_level"], lost["hadd"], lost["name"]) == ("error", "0010/0001", "Disks")
             assert "0010/0001 is leased to 'Load', uuid b" in lost["error"]
-            # And only one of the two answers.
+            # And only one of the two answers, also when the other has crashed meanwhile.
+            before = second.system.lookup("/leases")
+            second.tell(OtherPrimary("no address"))  # type: ignore[arg-type]
+            wait_for(lambda: second.system.lookup("/leases") not in {None, before}, TIMEOUT, "a restart")
             since = len(asker.messages)
             ask(asker, "lock", 10, 0)
             ask(asker, "lock", 10, 1)

@@ -15,6 +15,7 @@ from brokers import BrokerFactory, Mosquitto
 from janitoo_actors.configuration.ini import parse
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import NodeState
+from janitoo_actors.runtime.mqtt import LoopEnded
 from lease_station import station
 from mqtt_probe import Probe
 from running_server import (
@@ -207,6 +208,38 @@ def test_an_address_that_has_become_anothers_is_replaced(quiet: Mosquitto, air: 
     (lost,) = [event for event in log if event["event"] == "address_lost"]
     assert (lost["log_level"], lost["bus"], lost["hadd"]) == ("error", "nut", "0010/0000")
     assert "'Another'" in lost["error"]
+
+
+def test_nonsense_on_the_air_changes_nothing(quiet: Mosquitto, air: Probe, tmp_path: Path) -> None:
+    path = write(tmp_path / "my.conf", quiet)
+    with capture_logs() as log, running(path, example_drivers.registry(), online=False) as server:
+        asked_for = air.wait_message(lambda message: message.topic == "/dhcp/lease/new", TIMEOUT).value["rep_uuid"]
+        for payload in (
+            b"",
+            b"\xff",
+            b"[]",
+            b"{}",
+            b'{"add_ctrl": "x", "add_node": -5, "state": 7}',
+            b'{"msg_status": 200}',
+        ):
+            for topic in ("/dhcp/resolv/heartbeat", "/reply/x", f"/reply/{asked_for}"):
+                air.publish(topic, payload)
+        with station(quiet, tmp_path / "leases.sqlite"):
+            wait_running(server, "0010/0000", "0010/0001", "0010/0002")
+        assert [event for event in log if event["log_level"] in {"error", "critical"}] == []
+
+
+def test_a_keeper_that_crashes_takes_nothing_down_and_goes_on(quiet: Mosquitto, air: Probe, tmp_path: Path) -> None:
+    path = write(tmp_path / "my.conf", quiet)
+    with station(quiet, tmp_path / "leases.sqlite"), running(path, example_drivers.registry(), online=False) as server:
+        wait_running(server, "0010/0000", "0010/0001", "0010/0002")
+        system = server.server.system
+        before = {each: system.lookup(each) for each in ("/addresses", "/buses/nut/link")}
+        system.tell("/addresses", LoopEnded(None))
+        wait_for(lambda: system.lookup("/addresses") not in {None, before["/addresses"]}, TIMEOUT, "another one")
+        wait_for(lambda: "lock" in asked(air), TIMEOUT, "that it takes the lease back")
+        assert system.lookup("/buses/nut/link") == before["/buses/nut/link"]
+        assert sorted(server.states()) == ["0010/0000", "0010/0001", "0010/0002"]
 
 
 def test_the_broker_may_come_later_than_the_server(private_broker: BrokerFactory, tmp_path: Path) -> None:
