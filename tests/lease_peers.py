@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,9 @@ class CrashAt(Enum):
 class Primary:
     """The rules on a real database, in the order of the actor, which can be killed between any two steps."""
 
-    def __init__(self, path: Path, controllers: range = CONTROLLERS) -> None:
+    def __init__(self, path: Path, controllers: range = CONTROLLERS, own: Hadd | None = None) -> None:
         self.path = path
+        self.own = own
         self.controllers = controllers
         self.store = LeaseStore(path)
         self.book: LeaseBook = self.store.load()
@@ -64,9 +66,16 @@ class Primary:
             if crash is not CrashAt.STORED:
                 self.book.apply(decision)
         if crash is None:
-            return decision.answer
+            return replace(decision.answer, primary=self.own)
         self.restart()
         return None
+
+    def lose_everything(self) -> None:
+        """Lose the disk, and start again."""
+        self.store.close()
+        self.path.unlink()
+        self.store = LeaseStore(self.path)
+        self.book = self.store.load()
 
     def restart(self) -> None:
         """Forget everything that is not on the disk."""

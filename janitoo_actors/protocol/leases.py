@@ -33,7 +33,7 @@ _LONGEST_TEXT: Final = 200
 _MOST_CLASSES: Final = 256
 _MOST_PARAMS: Final = 64
 
-_OF_ENVELOPE: Final = frozenset({"rep_uuid", "msg_status", "msg_error"})
+_OF_ENVELOPE: Final = frozenset({"rep_uuid", "msg_status", "msg_error", "primary"})
 _OF_LEASE: Final = frozenset({"add_ctrl", "add_node", "name", "location", "cmd_classes", "state", "last_seen"})
 
 
@@ -160,12 +160,14 @@ class LeaseAnswer:
     Attributes:
         data: the lease, or several by their addresses. In a refusal that of who has the address, where that is why, and
             otherwise nothing.
+        primary: who answers; originals do not say it.
     """
 
     rep_uuid: str
     msg_status: int
     msg_error: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    primary: Hadd | None = None
 
     @property
     def topic(self) -> str:
@@ -204,7 +206,8 @@ class LeaseAnswer:
     def wire(self) -> dict[str, Any]:
         """As a JSON object."""
         error = {} if self.msg_error is None else {"msg_error": self.msg_error}
-        return {**self.data, "rep_uuid": self.rep_uuid, "msg_status": self.msg_status, **error}
+        primary = {} if self.primary is None else {"primary": str(self.primary)}
+        return {**self.data, "rep_uuid": self.rep_uuid, "msg_status": self.msg_status, **error, **primary}
 
     def payload(self) -> bytes:
         """What is sent."""
@@ -313,7 +316,10 @@ def parse_answer(payload: bytes) -> LeaseAnswer:
         raise MalformedRequestError("msg_status: expected 200 or 400", rep_uuid) from None
     error = raw.get("msg_error")
     data = {key: each for key, each in raw.items() if key not in _OF_ENVELOPE}
-    return LeaseAnswer(rep_uuid, status, None if error is None else str(error), data)
+    primary = None
+    with contextlib.suppress(ValueError):
+        primary = Hadd.parse(str(raw.get("primary")))
+    return LeaseAnswer(rep_uuid, status, None if error is None else str(error), data, primary)
 
 
 def whole(raw: Any) -> int:

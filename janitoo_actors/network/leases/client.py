@@ -134,8 +134,9 @@ class LeaseClient:
         self._delay = FIRST_RETRY
         self._primary: Hadd | None = None
         self._heard = 0.0
-        # Whether another primary has come since the last lock was asked for.
+        # Whether another primary has come since the last lock was asked for, and which have answered since.
         self._unsure = False
+        self._answered_by: set[Hadd] = set()
         # What whoever runs the bus has been told, or has told.
         self._given = self._hadds()
 
@@ -174,6 +175,8 @@ class LeaseClient:
         sent = self._sent.pop(answer.rep_uuid, None)
         if sent is None:
             return []
+        if answer.primary is not None:
+            self._answered_by.add(answer.primary)
         match sent.request.action:
             case LeaseAction.NEW:
                 effects = self._new_answered(sent, answer, now)
@@ -206,7 +209,8 @@ class LeaseClient:
         if state == NodeState.OFFLINE:
             self._primary = None
             return []
-        came = who != self._primary or silent
+        # One that was not heard of may have answered in its place, while the network had fallen apart.
+        came = who != self._primary or silent or bool(self._answered_by - {who})
         self._primary, self._heard = who, now
         if not came:
             return []
@@ -318,6 +322,7 @@ class LeaseClient:
     def _lock(self) -> None:
         self.phase = Phase.LOCKING
         self._unsure = False
+        self._answered_by.clear()
         self._todo = [(LeaseAction.LOCK, "")]
 
     def _next_phase(self) -> Iterator[Effect]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -256,6 +256,7 @@ class LeaseServer(PinnedActor):
             self._repeats.failed(f"{action} {answer.hadd}", "lease_conflict", error, action=action.value)
         elif action is LeaseAction.NEW:
             self._repeats.failed(action, "lease_refused", answer.msg_error or "", action=action.value)
+        answer = replace(answer, primary=self._own)
         self.tell_path(self._link, Publish(answer.topic, answer.payload()))
 
     def _look(self) -> None:
