@@ -333,10 +333,12 @@ def _is_stranger(options: Options, lease: Lease, *, by_name: bool = False) -> bo
     """Whether the asker is not who has the lease.
 
     Args:
-        by_name: whether name and place tell, where one of the two does not say who it is.
+        by_name: whether name and place tell, where the asker does not say who it is.
     """
     if lease.owner is not None and options.owner is not None:
         return lease.owner != options.owner
+    # Who says so makes a lease that is nobody's its own, and must not do so by mistake.
+    by_name = by_name or options.owner is not None
     # Who is given a name later is the same; one that has another, or is at another place, is not.
     return by_name and not (_agrees(lease.name, options.name) and _agrees(lease.location, options.location))
 

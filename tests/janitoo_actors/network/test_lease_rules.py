@@ -159,6 +159,14 @@ def test_originals_which_do_not_say_who_they_are_are_told_apart_by_name_and_plac
     assert granted(primary.serve(request(LOCK, 42, 0, name="Other"))) == Hadd(42, 0)
 
 
+def test_a_lease_that_is_nobodys_becomes_only_its_own_nodes(primary: Primary) -> None:
+    primary.serve(request(NEW, name="Pi"))
+    assert "is leased to 'Pi'" in error(primary.serve(request(LOCK, 10, 0, owner="b", name="Other")))
+    # The original has been replaced by one that says who it is.
+    assert granted(primary.serve(request(LOCK, 10, 0, owner="a", name="Pi"))) == Hadd(10, 0)
+    assert "uuid a" in error(primary.serve(request(LOCK, 10, 0, owner="b", name="Pi")))
+
+
 def test_all_of_a_controller_at_once(primary: Primary) -> None:
     for _ in range(2):
         primary.serve(request(NEW, owner="a"))
@@ -278,7 +286,7 @@ class Leasing(RuleBasedStateMachine):
     def new(self, owner: str | None, add_ctrl: int, crash: CrashAt | None) -> LeaseRequest:
         # A controller has one address, and each of its nodes is somebody of its own.
         who = owner if owner is None or add_ctrl == ANY else f"{owner}__{add_ctrl}"
-        return self.ask(request(NEW, add_ctrl, owner=who, host="h"), crash)
+        return self.ask(request(NEW, add_ctrl, owner=who, name=owner or "somebody", host="h"), crash)
 
     @rule(
         target=asked,
@@ -291,7 +299,7 @@ class Leasing(RuleBasedStateMachine):
     def other(
         self, action: LeaseAction, owner: str | None, add_ctrl: int, add_node: int, crash: CrashAt | None
     ) -> LeaseRequest:
-        return self.ask(request(action, add_ctrl, add_node, owner=owner), crash)
+        return self.ask(request(action, add_ctrl, add_node, owner=owner, name=owner or "somebody"), crash)
 
     @rule(copy=asked, crash=crashes)
     def copy(self, copy: LeaseRequest, crash: CrashAt | None) -> None:

@@ -84,7 +84,7 @@ def test_a_wrong_request_is_told_what_was_expected(
 ) -> None:
     with station(quiet, path) as primary:
         answer = asker.request("/dhcp/lease/new", {"rep_uuid": "w", **payload}, "/reply/w", TIMEOUT).value
-        assert answer == {"rep_uuid": "w", "msg_status": 400, "msg_error": expected}
+        assert answer == {"rep_uuid": "w", "msg_status": 400, "msg_error": expected, "primary": "0001/0000"}
         assert primary.leases() == {}
 
 
