@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from janitoo_actors.configuration.model import BusConfig, ServerConfig
 from janitoo_actors.configuration.store import ConfigStore
-from janitoo_actors.runtime.addresses import Addresses
 from janitoo_actors.runtime.board import Board
+from janitoo_actors.runtime.leasing import Addresses
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.tree import BUSES, bus_spec, bus_specs, root_children
 from supervisors import (

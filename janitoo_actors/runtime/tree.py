@@ -7,9 +7,9 @@ from typing import Final
 
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
 from janitoo_actors.configuration.store import ConfigStore
-from janitoo_actors.runtime.addresses import Addresses, AddressKeeper
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.bus import BusActor, Store
+from janitoo_actors.runtime.leasing import Addresses, AddressKeeper
 from janitoo_actors.runtime.link import Link
 from janitoo_actors.runtime.node import NodeActor
 from janitoo_actors.runtime.poller import Places, Poller
