@@ -28,11 +28,12 @@ def welcome(server: Server) -> str:
 
 def _lines(server: Server) -> Iterator[str]:
     broker = server.config.system.broker
-    nodes = [node for board in server.boards for node in board.nodes.values()]
+    boards = list(server.boards)
+    nodes = [node for board in boards for node in board.nodes.values()]
     online = sum(node.state is NodeState.ONLINE for node in nodes)
     yield ""
     where = f"{broker.host}:{broker.port}"
-    if all(board.on_air for board in server.boards):
+    if all(board.on_air for board in boards):
         yield f"{online} of {len(nodes)} nodes are online on {where}"
     else:
         yield f"{online} of {len(nodes)} nodes work, but nobody hears them: there is no connection to {where}"
@@ -42,17 +43,21 @@ def _lines(server: Server) -> Iterator[str]:
         yield from _node_lines(node)
     if len(nodes) > _MOST_NODES:
         yield f"  … and {len(nodes) - _MOST_NODES} more"
-    yield ""
+    if nodes:
+        yield ""
+    for section in server.waiting:
+        yield f"  [{section}] waits for an address: no primary has given it one yet"
+    if server.waiting:
+        yield ""
     yield "Try, in another terminal (Ctrl+C here stops the server):"
     yield ""
     options = _options(broker)
     prefix = _prefix()
     yield f"  {prefix}jnt_query network{options}"
     if nodes:
-        # Otherwise all buses wait for an address.
         hadd = nodes[0].hadd
-        yield f"  {prefix}jnt_query node --hadd {hadd} --vuuid=all{options}"
         location = "--genre config --uuid location --cmdclass 112"
+        yield f"  {prefix}jnt_query node --hadd {hadd} --vuuid=all{options}"
         yield f'  {prefix}jnt_query query --hadd {hadd} {location} --data "My computer" --writeonly True{options}'
     yield f"  {prefix}jnt_spy --topic '/values/#'{options}"
     yield ""

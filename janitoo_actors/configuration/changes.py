@@ -83,6 +83,8 @@ class Plan:
         added, removed: the buses to start, and to stop.
         restarted: the buses to stop, and to start again.
         tuned: the buses that go on, with other settings.
+        asking: the buses that are to ask the network for addresses, and what is different of those that do already.
+        given_up: the buses that need not ask any more, as they are not to be started at all.
         system: the keys of `[system]` that change, however that is done.
         waiting: those keys of it, and of the other sections of the server, that wait for its next start.
         logging: whether the sections of the log are different.
@@ -93,6 +95,8 @@ class Plan:
     removed: tuple[BusConfig, ...] = ()
     restarted: tuple[BusChange, ...] = ()
     tuned: tuple[BusChange, ...] = ()
+    asking: tuple[BusChange, ...] = ()
+    given_up: tuple[BusConfig, ...] = ()
     system: tuple[Change, ...] = ()
     waiting: tuple[Change, ...] = ()
     logging: bool = False
@@ -117,7 +121,9 @@ class Plan:
         for each in self.restarted:
             lines.append(f"[{each.bus.section}] restarts{':' if each.changes else ''}")
             lines += [f"    {change}" for change in each.changes]
-        lines += [str(change) for each in self.tuned for change in each.changes]
+        lines += [str(change) for each in (*self.tuned, *self.asking) for change in each.changes]
+        lines += [f"[{each.bus.section}] asks the network for an address" for each in self.asking if not each.changes]
+        lines += [f"[{bus.section}] does not ask for an address any more" for bus in self.given_up]
         lines += [f"{change}: not before the server is restarted" for change in self.waiting]
         return lines
 
@@ -141,6 +147,8 @@ def difference(old: ServerConfig, new: ServerConfig) -> Plan:
             restarted.append(BusChange(bus, changes))
         elif bus != before[section]:
             tuned.append(BusChange(bus, changes))
+    asked = {bus.section: bus for bus in old.unaddressed}
+    asks = {bus.section for bus in new.unaddressed}
     return Plan(
         config=replace(
             new, system=_with_old(new.system, old.system, waiting), sections=old.sections if others else new.sections
@@ -149,10 +157,21 @@ def difference(old: ServerConfig, new: ServerConfig) -> Plan:
         removed=tuple(bus for section, bus in before.items() if section not in after),
         restarted=tuple(restarted),
         tuned=tuple(tuned),
+        asking=tuple(_asking(asked, new.unaddressed)),
+        given_up=tuple(bus for bus in asked.values() if bus.section not in {*asks, *after}),
         system=tuple(system),
         waiting=(*waiting, *others),
         logging=old.logging != new.logging,
     )
+
+
+def _asking(before: Mapping[str, BusConfig], after: Sequence[BusConfig]) -> Iterator[BusChange]:
+    """The buses that begin to ask for addresses; with what is different, where they do already."""
+    for bus in after:
+        asked = before.get(bus.section)
+        changes = tuple(_bus_changes(asked, bus)) if asked is not None else ()
+        if asked is None or changes:
+            yield BusChange(bus, changes)
 
 
 def with_options(bus: BusConfig, section: str, options: Mapping[str, str], *, address: bool) -> BusConfig:
@@ -161,6 +180,13 @@ def with_options(bus: BusConfig, section: str, options: Mapping[str, str], *, ad
     Args:
         address: whether a new address of a component counts already; otherwise it is only known to stand in the file.
     """
+    if section == bus.section:
+        # What is the runtime's of it, and none of its driver's.
+        if "uuid" in options:
+            bus = replace(bus, identity=options["uuid"])
+        if "lease" in options:
+            bus = replace(bus, leased=BusSection.options["lease"].type.parse(options["lease"]))
+        options = {key: text for key, text in options.items() if key not in {"uuid", "lease"}}
     return replace(
         bus,
         node=_node_with(bus.node, section, options, address=address),
@@ -255,7 +281,7 @@ def _bus_changes(old: BusConfig, new: BusConfig) -> Iterator[Change]:
     before, after = bus_texts(old), bus_texts(new)
     for key in dict.fromkeys((*before, *after)):
         if before.get(key) != after.get(key):
-            yield Change(new.section, key, before.get(key), after.get(key), Applies.RESTART_BUS)
+            yield Change(new.section, key, before.get(key), after.get(key), how_applied(key, new.bus_class))
     if old.bus_class is not new.bus_class:
         if before["oid"] == after["oid"]:
             yield Change(new.section, "oid", before["oid"], after["oid"], Applies.RESTART_BUS)
@@ -274,6 +300,7 @@ def bus_texts(bus: BusConfig) -> dict[str, str | None]:
         "oid": _oid(bus.bus_class, bus.section),
         "isolation": bus.isolation.value,
         "memory_max": _text(bus.memory_max),
+        "lease": str(bus.leased),
         **{f"components.{each.key}": _oid(each.component_class, each.key) for each in bus.components},
     }
 

@@ -21,13 +21,11 @@ from janitoo_actors.suggest import did_you_mean
 _LOGGING: Final = ("loggers", "handlers", "formatters")
 _RESERVED: Final = frozenset({SystemSection.section, "network", *_LOGGING, *(kind.section for kind in OTHER_SECTIONS)})
 """Sections that are no buses: the server's own, and those of Python's logging."""
-_FIRST_FREE: Final = 10
-_LAST_CONTROLLER: Final = 9997
 _RESERVED_PREFIXES: Final = ("logger_", "handler_", "formatter_")
 _ORIGINAL: Final = {
     "database": "there is no database to configure",
     "alembic": "there is no database to configure",
-    "dhcp": "nothing replaces it yet",
+    "dhcp": "leases are kept by the primary, which [network] makes of a server",
     "webapp": "there is no web application in this server",
 }
 """Sections of original servers that nothing reads, and why."""
@@ -66,7 +64,8 @@ def load_ini(ini: IniFile, registry: Registry) -> ServerConfig:
         path=path,
         ini=ini,
         system=system,
-        buses=tuple(buses),
+        buses=tuple(bus for bus in buses if not bus.lacks_addresses),
+        unaddressed=tuple(bus for bus in buses if bus.lacks_addresses),
         problems=tuple(sorted(bus_problems, key=_line)),
         warnings=tuple(sorted(warnings, key=_line)),
         logging=_logging(ini),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -155,6 +155,8 @@ class BusConfig:
     Attributes:
         isolation: on a thread of the server's process, or in a process of its own.
         memory_max: bytes that such a process may use; None for no limit.
+        leased: whether a primary gives it its addresses: it has no `hadd`, or says `lease = True`.
+        identity: its `uuid`, by which the primary knows it again; None where the file has none yet.
     """
 
     section: str
@@ -163,6 +165,31 @@ class BusConfig:
     components: tuple[ComponentConfig, ...]
     isolation: Isolation = Isolation.THREAD
     memory_max: int | None = None
+    leased: bool = False
+    identity: str | None = None
+
+    @property
+    def lacks_addresses(self) -> bool:
+        """Whether the primary is yet to give addresses to it, or to some of its nodes.
+
+        What is in their place is nothing where the bus has none, and otherwise the next free ones.
+        """
+        nodes = (self.node, *(component.node for component in self.components))
+        return self.leased and any(node.hadd_assigned for node in nodes)
+
+    @property
+    def hadds(self) -> dict[str, Hadd]:
+        """The addresses of the bus and its nodes, by key; that of the bus is the one without a key."""
+        return {"": self.node.hadd, **{each.key: each.node.hadd for each in self.components}}
+
+    def addressed(self, hadds: Mapping[str, Hadd]) -> BusConfig:
+        """The bus with addresses that are in its file now, by key; what is not among them stays as it is."""
+
+        def node(key: str, config: NodeConfig) -> NodeConfig:
+            return replace(config, hadd=hadds[key], hadd_assigned=False) if key in hadds else config
+
+        components = tuple(replace(each, node=node(each.key, each.node)) for each in self.components)
+        return replace(self, node=node("", self.node), components=components)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +208,7 @@ class ServerConfig:
             `[formatters]` are not all there.
         copy: the last good copy that was read in the place of the file; None where that was the file itself.
         broken: what is wrong with the file, where a copy was read.
+        unaddressed: buses as well, which can be started when a primary has given them their addresses.
     """
 
     path: Path
@@ -193,6 +221,7 @@ class ServerConfig:
     copy: GoodCopy | None = None
     broken: tuple[Problem, ...] = ()
     sections: Mapping[str, Section] = field(default_factory=dict)
+    unaddressed: tuple[BusConfig, ...] = ()
 
     def section(self, kind: type[S]) -> S | None:
         """What the file has in a section of the server; None where the section is not there."""

@@ -50,7 +50,7 @@ class NodeSection(Section):
     )
     uuid = Option(
         Line(),
-        help="A note of original servers; kept and not read",
+        help="A note of original servers; kept, and read of a bus only",
         default="",
         applies=Applies.IN_PLACE,
         example="d6b66de0-21ed-11e6-ae4d-0242ac110002",
@@ -80,7 +80,36 @@ class BusSection(NodeSection):
     title = "A bus"
     help = "What holds components, and a node of the network itself: `[<bus>]`. Its driver declares more keys"
 
-    hadd = Option(Address(bus=True), help="The address of the bus, `CCCC/0000`", example="0121/0000")
+    hadd = Option[Hadd | None](
+        Address(bus=True),
+        help="The address of the bus, `CCCC/0000`",
+        default=None,
+        default_text="asked of the network",
+        example="0121/0000",
+    )
+    lease = Option[bool | None](
+        Bool(),
+        help="Whether a primary gives the addresses of the bus and its nodes",
+        default=None,
+        default_text="True without hadd, otherwise False",
+        applies=Applies.IN_PLACE,
+        example="True",
+    )
+    config_timeout = Option(
+        Duration(_LONGEST),
+        help="How long nothing more is written over the air until what needs a restart of the bus is applied; and how "
+        "long a bus whose nodes have no address waits for one before it does with what is free",
+        default=DEFAULT_CONFIG_TIMEOUT,
+        applies=Applies.IN_PLACE,
+        example="5",
+    )
+    uuid = Option(
+        Line(),
+        help="By which a primary knows the bus again; read where its addresses are leased",
+        default="",
+        applies=Applies.IN_PLACE,
+        example="d6b66de0-21ed-11e6-ae4d-0242ac110002",
+    )
     location = Option(
         Line(),
         help="Where the node is",
@@ -118,6 +147,11 @@ class BusSection(NodeSection):
     slow_start = deprecated("buses start side by side, and none waits for another")
     loop_sleep = deprecated("nothing here loops: values are polled when they are due")
     hourly_timer = deprecated("values are polled when they are due; there are no timers to configure")
+
+    @property
+    def leased(self) -> bool:
+        """Whether a primary gives the addresses: where the file does not say, it does to whoever has none."""
+        return "hadd" not in self.given if self.lease is None else self.lease
 
     def check(self) -> Iterator[tuple[str, str]]:
         """Only a process has memory of its own."""

@@ -56,8 +56,12 @@ class BusReader:
         reader = self._reader
         defaults = {"name": bus_class.name or self._section, "oid": self._section}
         read = reader.read(BusSection, defaults)
-        hadd: Hadd | None = read.option("hadd")
-        self._claim(hadd)
+        leased = bool(read.leased)
+        hadd = read.hadd
+        if hadd is None:
+            self._without_address(leased=leased)
+        else:
+            self._claim(hadd)
         node = NodeConfig(
             uuid=self._section,
             hadd=hadd or Hadd(0, 0),
@@ -66,11 +70,13 @@ class BusReader:
             heartbeat=read.heartbeat,
             config_timeout=read.config_timeout,
             options=self._device_options(reader, self._section, bus_class, BusSection.options),
+            hadd_assigned=hadd is None,
         )
         components = tuple(self._components(hadd, read))
         if self.problems:
             return None
-        return BusConfig(self._section, node, bus_class, components, read.isolation, read.memory_max)
+        identity = (read.uuid or None) if leased else None
+        return BusConfig(self._section, node, bus_class, components, read.isolation, read.memory_max, leased, identity)
 
     def _bus_class(self) -> type[Bus]:
         oid = self._reader.options.get("oid", self._section)
@@ -81,16 +87,35 @@ class BusReader:
             self.problems.append(self._ini.problem(self._section, key, str(error)))
             return Bus
 
-    def _claim(self, hadd: Hadd | None) -> None:
+    def _claim(self, hadd: Hadd) -> None:
         """Take the number of the bus, which no other may have."""
-        if hadd is None:
-            return
         first = self._controllers.setdefault(hadd.controller, self._section)
         if first != self._section:
             self._reader.wrong(
                 "hadd",
                 f"the bus [{first}] has this address already{self._at(first)}: expected a number that no other bus has",
             )
+
+    def _without_address(self, *, leased: bool) -> None:
+        """A bus without an address gets one of a primary; nobody else may have to know it, its components above all."""
+        if "hadd" in self._reader.options:
+            # It is wrong, which has been told.
+            return
+        if not leased:
+            expected = f"missing, with lease = False: expected {BusSection.options['hadd'].type.allowed}"
+            self._reader.wrong("hadd", expected)
+            return
+        for key in component_keys(self._ini, self._section):
+            section = f"{self._section}__{key}"
+            text = self._ini.options(section).get("hadd")
+            if text is not None:
+                example = f"{text.partition('/')[0]}/0000"
+                expected = (
+                    f"missing, and [{section}] has {text}{self._at(section)}: write the address of the bus, as "
+                    f"hadd = {example}, or remove those of its components to have all of them from a primary"
+                )
+                self._reader.wrong("hadd", expected)
+                return
 
     def _components(self, controller: Hadd | None, bus: BusSection) -> Iterator[ComponentConfig]:
         keys = component_keys(self._ini, self._section)

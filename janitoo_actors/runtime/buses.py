@@ -76,12 +76,16 @@ class Buses:
     """The buses: what they show, and the requests to their supervisor.
 
     Any thread reads; one at a time changes. What waits for the supervisor blocks, so that no actor may call it.
+
+    Attributes:
+        specs: those that are to run: their supervisor begins with them, also where it is started anew.
     """
 
     def __init__(self, system: System, running: RunningConfig, claims: ClaimTable) -> None:
         self._system = system
         self._running = running
         self._claims = claims
+        self.specs: list[ChildSpec] = []
         self._boards: dict[str, Board] = {}
         self._starts: dict[str, Future[ActorRef[Any]]] = {}
 
@@ -98,7 +102,9 @@ class Buses:
 
     def enter(self, prepared: Prepared) -> ChildSpec:
         """Show a bus from now on; its specification, for who starts it."""
-        self._boards = {**self._boards, prepared.config.section: prepared.board}
+        section = prepared.config.section
+        self._boards = {**self._boards, section: prepared.board}
+        self.specs[:] = [*(spec for spec in self.specs if spec.id != section), prepared.spec]
         return prepared.spec
 
     def stop(self, sections: Iterable[str]) -> None:
@@ -123,6 +129,7 @@ class Buses:
                 if not _is_answered(request, KILL_PATIENCE):
                     raise ServerEndingError(f"[{section}] does not stop: the server must be restarted")
             _is_answered(delete_child(supervisor, section), KILL_PATIENCE)
+        self.specs[:] = [spec for spec in self.specs if spec.id not in requests]
         self._boards = {section: board for section, board in self._boards.items() if section not in requests}
 
     def start(self, buses: Iterable[Prepared]) -> None:
@@ -211,7 +218,9 @@ class Buses:
 
 def prepare_all(buses: Buses, config: ServerConfig) -> list[ChildSpec]:
     """The specifications of the buses of a configuration; they are shown from now on."""
-    return [buses.enter(buses.prepare(bus, config.system)) for bus in config.buses]
+    for bus in config.buses:
+        buses.enter(buses.prepare(bus, config.system))
+    return buses.specs
 
 
 def _is_answered(request: Future[Any], timeout: float) -> bool:

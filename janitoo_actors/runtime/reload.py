@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,11 +14,13 @@ import structlog
 from janitoo_actors.configuration.changes import Plan, difference
 from janitoo_actors.configuration.ini import ConfigurationFileError
 from janitoo_actors.configuration.loader import load, load_ini
-from janitoo_actors.configuration.model import Problem, ServerConfig
+from janitoo_actors.configuration.model import BusConfig, Problem, ServerConfig
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.errors import ConfigurationError, JanitooError, TemporaryError, said
+from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.runtime.buses import Buses, BusOutcome, Prepared
+from janitoo_actors.runtime.leasing import Addresses
 from janitoo_actors.runtime.running import RunningConfig
 
 BUSY_PATIENCE: Final = 30.0
@@ -65,6 +67,7 @@ class Reloader:
     Args:
         store: what writes the file; it is told what runs.
         registry: gives the drivers at hand.
+        addresses: the buses that have their addresses from a primary; it is told when there are others.
         apply_logging: sets the log up by a configuration, or raises ConfigurationError and leaves it as it was; None
             where the log is not the server's.
     """
@@ -75,12 +78,15 @@ class Reloader:
         buses: Buses,
         store: ConfigStore,
         registry: Callable[[], Registry],
+        addresses: Addresses,
+        *,
         apply_logging: Callable[[ServerConfig], None] | None = None,
     ) -> None:
         self._running = running
         self._buses = buses
         self._store = store
         self._registry = registry
+        self._addresses = addresses
         self._apply_logging = apply_logging
         self._lock = threading.Lock()
         self._log = structlog.get_logger().bind(path="/reload")
@@ -148,6 +154,33 @@ class Reloader:
             return
         self._log.info("changes_applied", bus=section, changes=[line.strip() for line in plan.lines()])
 
+    def apply_addresses(self, section: str, hadds: Mapping[str, Hadd]) -> None:
+        """Have a bus run at these addresses, by key; those that are not among them are its own, or assumed.
+
+        A bus that has been removed meanwhile, or changed so that it needs others, is left alone. What goes wrong is
+        logged: nobody asked.
+        """
+        try:
+            with self._one_at_a_time():
+                before = self._running.leased.get(section)
+                if before is None:
+                    return
+                bus = before.addressed(hadds)
+                if bus.node.hadd_assigned:
+                    return
+                runs = section not in self._running.waiting
+                if runs and bus.hadds == before.hadds:
+                    self._running.enter(bus)
+                    return
+                prepared = self._made(bus, self._running.current)
+                if runs:
+                    self._buses.stop([section])
+                self._running.enter(bus)
+                current = self._running.current
+                self._buses.start([self._as_it_is(prepared, current)])
+        except JanitooError as error:
+            self._log.error("address_not_applied", bus=section, error=said(error))
+
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
         if not self._lock.acquire(timeout=BUSY_PATIENCE):
@@ -166,7 +199,7 @@ class Reloader:
         if config.problems:
             # Half of a file is not what anybody wanted; and a bus with a mistake in it must not be stopped for that.
             raise ReloadRefusedError([str(problem) for problem in config.problems])
-        if not config.buses:
+        if not config.buses and not config.unaddressed:
             raise ReloadRefusedError([f"{path}: there is no bus to start"])
         return config
 
@@ -198,6 +231,7 @@ class Reloader:
             self._buses.tune(self._running.bus(section))
         current = self._running.current
         self._buses.start(self._as_it_is(each, current) for each in prepared)
+        self._addresses.follow()
         return [each.config.section for each in prepared]
 
     def _as_it_is(self, prepared: Prepared, current: ServerConfig) -> Prepared:
@@ -208,11 +242,14 @@ class Reloader:
 
     def _prepare(self, section: str, config: ServerConfig) -> Prepared:
         (bus,) = (each for each in config.buses if each.section == section)
+        return self._made(bus, config)
+
+    def _made(self, bus: BusConfig, config: ServerConfig) -> Prepared:
         try:
             return self._buses.prepare(bus, config.system)
         except Exception as error:
             # The drivers' own code: what it cannot make is a mistake in the file, or a bug of its own.
-            raise ReloadRefusedError([f"{config.path}: [{section}]: it cannot be made: {said(error)}"]) from error
+            raise ReloadRefusedError([f"{config.path}: [{bus.section}]: it cannot be made: {said(error)}"]) from error
 
     def _change_log(self, config: ServerConfig) -> None:
         if self._apply_logging is None:

@@ -61,6 +61,27 @@ class RunningConfig:
         raise LookupError(f"no bus {section!r} runs")
 
     @property
+    def leased(self) -> dict[str, BusConfig]:
+        """The buses that have their addresses from a primary, or are to, by section."""
+        config = self._current
+        return {bus.section: bus for bus in (*config.buses, *config.unaddressed) if bus.leased}
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The sections of the buses that wait for addresses."""
+        return tuple(bus.section for bus in self._current.unaddressed)
+
+    def enter(self, bus: BusConfig) -> None:
+        """Put a bus in force at the addresses that it has got."""
+        with self._lock:
+            config = self._current
+            order = list(config.ini.sections)
+            buses = [*(each for each in config.buses if each.section != bus.section), bus]
+            buses.sort(key=lambda each: order.index(each.section) if each.section in order else len(order))
+            unaddressed = tuple(each for each in config.unaddressed if each.section != bus.section)
+            self._current = replace(config, buses=tuple(buses), unaddressed=unaddressed)
+
+    @property
     def held(self) -> tuple[str, ...]:
         """The sections of the buses that have something waiting."""
         return tuple(self._held)
@@ -110,7 +131,7 @@ class RunningConfig:
         with self._lock:
             for written in self._meanwhile or ():
                 config = self._take(config, written)
-            return config
+            return self._with_assumed(config)
 
     def adopt(self, config: ServerConfig) -> None:
         """Take over what was read since `begin`. What waited counts now, or is not in the file any more."""
@@ -149,12 +170,22 @@ class RunningConfig:
         nodes = (_node(bus, each.section) for each in waiting)
         return bus.section, max(node.config_timeout for node in nodes if node is not None)
 
+    def _with_assumed(self, config: ServerConfig) -> ServerConfig:
+        """The configuration where a bus that runs at its own address need not stop for a node that has none yet."""
+        hadds = {bus.section: bus.node.hadd for bus in self._current.buses}
+        entered = [bus for bus in config.unaddressed if hadds.get(bus.section) == bus.node.hadd]
+        sections = {bus.section for bus in entered}
+        unaddressed = tuple(bus for bus in config.unaddressed if bus.section not in sections)
+        return replace(config, buses=(*config.buses, *entered), unaddressed=unaddressed)
+
     @staticmethod
     def _take(config: ServerConfig, written: _Written) -> ServerConfig:
         """The configuration with what was written, as far as that is in force at once."""
         options = {key: text for key, text in written.options.items() if key == "hadd" or not written.held}
         buses = (with_options(bus, written.section, options, address=False) for bus in config.buses)
-        return replace(config, buses=tuple(buses))
+        # Those do not run yet: they may have their addresses at once.
+        waiting = (with_options(bus, written.section, options, address=True) for bus in config.unaddressed)
+        return replace(config, buses=tuple(buses), unaddressed=tuple(waiting))
 
 
 def _node(bus: BusConfig, section: str) -> NodeConfig | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -14,14 +14,16 @@ from janitoo_actors.configuration.changes import Plan
 from janitoo_actors.configuration.model import ServerConfig
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.store import ConfigStore
+from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.buses import Buses, prepare_all
+from janitoo_actors.runtime.leasing import Addresses, Follow
 from janitoo_actors.runtime.reload import Reloaded, Reloader
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.running import RunningConfig
-from janitoo_actors.runtime.tree import root_children
+from janitoo_actors.runtime.tree import addresses_child, root_children
 from janitoo_actors.runtime.watching import FileWatch
-from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System
+from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System, start_child
 from supervisors.wheel import TimerHandle
 
 _LEAST_WAIT: Final = 0.2
@@ -60,11 +62,14 @@ class Server:
         self._buses = Buses(self._system, self.running, ClaimTable(config.system.service, config.path))
         # As it is looked up now: a test may have put its own in the place.
         drivers = registry if registry is not None else Registry.installed
-        self._reloader = Reloader(self.running, self._buses, store, drivers, apply_logging)
+        self._addresses = Addresses(self.running, self._apply_addresses, self._follow_addresses)
+        self._reloader = Reloader(
+            self.running, self._buses, store, drivers, self._addresses, apply_logging=apply_logging
+        )
         self._held_lock = threading.Lock()
         self._held_timers: dict[str, TimerHandle] = {}
         self._system.on_zombies = self._too_many_zombies
-        children = root_children(config, prepare_all(self._buses, config))
+        children = root_children(config, prepare_all(self._buses, config), self._addresses)
         self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
         if config.copy is None:
             # It runs with it now.
@@ -96,10 +101,15 @@ class Server:
         """The tree as it stands; None where it has ended. Any thread; waits for nobody."""
         return self._root.snapshot()
 
+    @property
+    def waiting(self) -> list[str]:
+        """The sections of the buses that wait for an address."""
+        return list(self.running.waiting)
+
     def settled(self) -> bool:
         """Whether every node has come to a state, and the network hears of it: it works, or is known not to."""
         boards = self.boards
-        return len(boards) == len(self.config.buses) and all(board.settled for board in boards)
+        return not self.waiting and len(boards) == len(self.config.buses) and all(board.settled for board in boards)
 
     def plan(self) -> Plan:
         """What a reload would do; see `Reloader.plan`. Any plain thread; blocks for the disk."""
@@ -127,6 +137,21 @@ class Server:
         # On a thread of its own: timers must not wait for a bus to stop.
         name = f"restart of {section}"
         threading.Thread(target=self._reloader.apply_held, args=(section,), name=name, daemon=True).start()
+
+    def _apply_addresses(self, section: str, hadds: Mapping[str, Hadd]) -> None:
+        # Likewise, and no actor may wait for the supervisor.
+        name = f"addresses of {section}"
+        run = self._reloader.apply_addresses
+        threading.Thread(target=run, args=(section, hadds), name=name, daemon=True).start()
+
+    def _follow_addresses(self) -> None:
+        """The configuration has changed. The first bus that needs an address brings what asks for it."""
+        if self._system.tell("/addresses", Follow()) or not self._addresses.buses:
+            return
+        root = self._system.lookup("/")
+        if root is not None:
+            # Where it is there and is being restarted, it looks by itself, and this one is refused.
+            start_child(root, addresses_child(self.config.system, self._addresses))
 
     def _too_many_zombies(self) -> None:
         """Only a new process frees threads that hang: whoever started this one is to start it again."""

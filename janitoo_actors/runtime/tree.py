@@ -9,6 +9,7 @@ from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.bus import BusActor, Store
+from janitoo_actors.runtime.leasing import Addresses, AddressKeeper
 from janitoo_actors.runtime.link import Link
 from janitoo_actors.runtime.node import NodeActor
 from janitoo_actors.runtime.poller import Places, Poller
@@ -26,8 +27,17 @@ LINK_SHUTDOWN: Final = 1.5
 """Seconds that a link has for its last words."""
 
 
-def root_children(config: ServerConfig, buses: Sequence[ChildSpec]) -> list[ChildSpec]:
-    """The children of the root: the embedded broker where there is one, and the buses."""
+KEEPER_SHUTDOWN: Final = 1.5
+"""Seconds to give leased addresses back."""
+
+
+def root_children(config: ServerConfig, buses: Sequence[ChildSpec], addresses: Addresses) -> list[ChildSpec]:
+    """The children of the root: the embedded broker where there is one, what keeps leased addresses, and the buses.
+
+    Args:
+        buses: those to start. The list itself is kept: what is in it counts whenever their supervisor starts.
+        addresses: the buses that have their addresses from a primary, if any.
+    """
     system = config.system
     children = []
     if system.broker.kind is BrokerKind.EMBEDDED:
@@ -36,9 +46,23 @@ def root_children(config: ServerConfig, buses: Sequence[ChildSpec]) -> list[Chil
 
         backoff = Backoff(minimum=0.5, maximum=system.max_backoff)
         children.append(ChildSpec("broker", Broker, (system.broker,), backoff=backoff, shutdown=2.0))
+    if addresses.buses:
+        # Before the buses, as it ends after them.
+        children.append(addresses_child(system, addresses))
     # Side by side: a bus that takes its time to open or close keeps no other from it.
     children.append(ChildSpec("buses", Supervisor, (SupervisorFlags(concurrent=True), buses)))
     return children
+
+
+def addresses_child(system: SystemConfig, addresses: Addresses) -> ChildSpec:
+    """What keeps the addresses of leased buses; there is none where there is no such bus."""
+    return ChildSpec(
+        "addresses",
+        AddressKeeper,
+        (system.broker, addresses),
+        backoff=_backoff(system),
+        shutdown=KEEPER_SHUTDOWN,
+    )
 
 
 def bus_flags() -> SupervisorFlags:

@@ -231,6 +231,37 @@ def test_more_components_than_addresses(load_text: Load) -> None:
     ]
 
 
+def leased(config: ServerConfig) -> dict[str, bool]:
+    """Which of the buses have their addresses from a primary, and whether they lack some."""
+    return {bus.section: bus.lacks_addresses for bus in (*config.buses, *config.unaddressed) if bus.leased}
+
+
+def test_a_bus_without_an_address_waits_for_one_of_a_primary(load_text: Load) -> None:
+    config = load_text(f"{NUT}[hostsensor]\nuuid = d6b66de0\ncomponents.up = hostsensor.uptime\n")
+    assert config.problems == config.warnings == ()
+    assert [bus.section for bus in config.buses] == ["nut"]
+    (bus,) = config.unaddressed
+    assert (bus.section, bus.identity, leased(config)) == ("hostsensor", "d6b66de0", {"hostsensor": True})
+    assert bus.node.hadd_assigned
+    assert bus.components[0].node.hadd_assigned
+
+
+def test_one_whose_address_is_leased_is_started_at_once(load_text: Load) -> None:
+    text = "[hostsensor]\nhadd = 12/0\nlease = True\ncomponents.up = hostsensor.uptime\n"
+    config = load_text(f"{text}[hostsensor__up]\nhadd = 12/7\n")
+    assert (config.unaddressed, leased(config)) == ((), {"hostsensor": False})
+    config = load_text(text)
+    # Its new component is to have an address of the primary's, and until then the next free one.
+    assert (config.buses, leased(config)) == ((), {"hostsensor": True})
+    assert addresses(config.unaddressed[0]) == {"up": "0012/0001"}
+    assert not config.unaddressed[0].node.hadd_assigned
+
+
+def test_an_address_that_stands_in_the_file_is_nobodys_lease(load_text: Load) -> None:
+    assert leased(load_text(NUT)) == {}
+    assert load_text(NUT).buses[0].identity is None
+
+
 @pytest.mark.parametrize("text", ["False", "no", "0", "Off"])
 def test_bus_that_is_not_to_start_has_no_problems(load_text: Load, text: str) -> None:
     config = load_text(
@@ -259,7 +290,16 @@ def nut(*lines: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (nut(), "x.conf:1: [nut] hadd: missing: expected the address of a bus, CCCC/0000, as 0121/0000"),
+        (
+            nut("lease = False"),
+            "x.conf:1: [nut] hadd: missing, with lease = False: expected the address of a bus, CCCC/0000, as 0121/0000",
+        ),
+        (
+            nut("components.a = nut.ups", "[nut__a]", "hadd = 0012/0001"),
+            "x.conf:1: [nut] hadd: missing, and [nut__a] has 0012/0001 (line 5): write the address of the bus, as "
+            "hadd = 0012/0000, or remove those of its components to have all of them from a primary",
+        ),
+        (nut("lease = perhaps", "hadd = 1/0"), "x.conf:3: [nut] lease = 'perhaps': expected True or False"),
         (
             nut("hadd = 1045"),
             "x.conf:3: [nut] hadd = '1045': expected the address of a bus, CCCC/0000, as 0121/0000",
@@ -373,11 +413,11 @@ def test_number_of_a_bus_that_is_wrong_otherwise_stays_its_own(load_text: Load) 
 
 def test_system_errors_are_all_raised_with_those_of_the_buses(load_text: Load) -> None:
     with pytest.raises(ConfigurationFileError) as failure:
-        load_text("[system]\nbroker_port = x\nmax_backoff = y\n[nut]\nauto_start = True\n")
+        load_text("[system]\nbroker_port = x\nmax_backoff = y\n[nut]\nhadd = x\n")
     assert [str(problem).split(": ")[1] for problem in failure.value.problems] == [
         "[system] broker_port = 'x'",
         "[system] max_backoff = 'y'",
-        "[nut] hadd",
+        "[nut] hadd = 'x'",
     ]
 
 

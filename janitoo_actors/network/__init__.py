@@ -1,0 +1,1 @@
+"""The Janitoo network as a whole: who is on it, and which addresses are whose."""
