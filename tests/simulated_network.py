@@ -191,7 +191,8 @@ class Controller(Member):
     def stop(self) -> None:
         """Stop in order."""
         if self.number is not None:
-            self._do(self.engine.stop(self.air.now))
+            for topic, payload in self.will():
+                self.publish(topic, payload)
             self.air.leave(self.number)
             self.number = None
             self.engine = Engine(self.settings)

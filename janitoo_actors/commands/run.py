@@ -100,7 +100,7 @@ def _configured(args: argparse.Namespace) -> ServerConfig | None:
         log.warning("configuration_odd", problem=str(problem))
     for problem in config.problems:
         log.error("configuration_wrong", problem=str(problem))
-    if not config.buses:
+    if not config.buses and config.network is None:
         print(f"janitoo: {args.file}: there is no bus to start: see the errors above", file=sys.stderr)
         return None
     for bus in config.buses:

@@ -37,6 +37,9 @@ def _lines(server: Server) -> Iterator[str]:
     else:
         yield f"{online} of {len(nodes)} nodes work, but nobody hears them: there is no connection to {where}"
         yield "(it is tried again and again; the log says what is wrong)"
+    if server.network is not None:
+        role = "primary" if server.network.is_primary else "secondary"
+        yield f"{role} of the network: {server.network.nodes_count} nodes on the map"
     yield ""
     for node in nodes[:_MOST_NODES]:
         yield from _node_lines(node)
@@ -48,9 +51,10 @@ def _lines(server: Server) -> Iterator[str]:
     options = _options(broker)
     prefix = _prefix()
     yield f"  {prefix}jnt_query network{options}"
-    yield f"  {prefix}jnt_query node --hadd {nodes[0].hadd} --vuuid=all{options}"
-    location = "--genre config --uuid location --cmdclass 112"
-    yield f'  {prefix}jnt_query query --hadd {nodes[0].hadd} {location} --data "My computer" --writeonly True{options}'
+    for node in nodes[:1]:
+        yield f"  {prefix}jnt_query node --hadd {node.hadd} --vuuid=all{options}"
+        location = "--genre config --uuid location --cmdclass 112"
+        yield f'  {prefix}jnt_query query --hadd {node.hadd} {location} --data "My computer" --writeonly True{options}'
     yield f"  {prefix}jnt_spy --topic '/values/#'{options}"
     yield ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from janitoo_actors.configuration import system
+from janitoo_actors.configuration import network, system
 from janitoo_actors.configuration.ini import ConfigurationFileError, IniFile, read
 from janitoo_actors.configuration.model import BusConfig, Problem, ServerConfig
 from janitoo_actors.configuration.nodes import BusReader, component_keys
@@ -14,7 +14,7 @@ from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.suggest import did_you_mean
 
 _LOGGING: Final = ("loggers", "handlers", "formatters")
-_RESERVED: Final = frozenset({system.SECTION, *_LOGGING, "network"})
+_RESERVED: Final = frozenset({system.SECTION, *_LOGGING, network.SECTION})
 """Sections that are no buses: the server's own, and those of Python's logging."""
 _RESERVED_PREFIXES: Final = ("logger_", "handler_", "formatter_")
 
@@ -37,6 +37,7 @@ def load(path: Path, registry: Registry) -> ServerConfig:
         expected = "neither [system] nor a bus in it: expected the configuration of a server"
         problems.append(Problem(path, None, None, None, expected))
     buses, bus_problems = _read_buses(ini, registry, sections, warnings)
+    role = network.read_network(ini, bus_problems, warnings)
     warnings.extend(sections.unread())
     if problems:
         # With those of the buses: whoever mends the file wants to see all of it at once.
@@ -47,6 +48,7 @@ def load(path: Path, registry: Registry) -> ServerConfig:
         buses=tuple(buses),
         problems=tuple(sorted(bus_problems, key=_line)),
         warnings=tuple(sorted(warnings, key=_line)),
+        network=role,
         logging=all(section in ini.sections for section in _LOGGING),
     )
 

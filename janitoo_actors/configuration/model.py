@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from janitoo_actors.api.device import Bus, Component
 from janitoo_actors.protocol.hadd import Hadd
+
+if TYPE_CHECKING:
+    from janitoo_actors.configuration.network import NetworkConfig
 
 
 class LogFormat(StrEnum):
@@ -171,6 +175,7 @@ class ServerConfig:
         buses: those to start (`auto_start`) and wholly valid, in the order of the file.
         problems: what is wrong with the others; each of them is not started.
         warnings: what is odd and does no harm, as a section that nothing reads.
+        network: `[network]`; None where it has no role, or is wrong.
         logging: the `[loggers]`, `[handlers]`, `[formatters]` sections are there, for `logging.config.fileConfig`.
     """
 
@@ -180,3 +185,4 @@ class ServerConfig:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     logging: bool = False
+    network: NetworkConfig | None = None

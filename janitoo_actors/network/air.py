@@ -15,7 +15,8 @@ from janitoo_actors.protocol.messages import DiscoveryRequest, MalformedRequestE
 from janitoo_actors.protocol.reading import iter_values, read_json
 from janitoo_actors.protocol.resolv import Heartbeat, parse_heartbeat, parse_lookup, parse_state
 
-_LOOKUPS: Final = frozenset({topics.LOOKUP_HADD, topics.LOOKUP_NAME, topics.LOOKUP_CLASSES})
+LOOKUPS: Final = frozenset({topics.LOOKUP_HADD, topics.LOOKUP_NAME, topics.LOOKUP_CLASSES})
+"""Where look-ups are asked."""
 _LONGEST_STATE: Final = 64
 
 
@@ -30,7 +31,7 @@ def subscriptions(own: Hadd, *, primary: bool) -> tuple[str, ...]:
         topics.resolv_reply(own),
         topics.RESOLV_NEWS,
     )
-    return (*everybody, topics.RESOLV_REQUEST, *sorted(_LOOKUPS)) if primary else everybody
+    return (*everybody, topics.RESOLV_REQUEST, *sorted(LOOKUPS)) if primary else everybody
 
 
 def read_message(topic: str, payload: bytes, own: Hadd, malformed: Malformed) -> Iterator[Input]:
@@ -61,7 +62,7 @@ def read_message(topic: str, payload: bytes, own: Hadd, malformed: Malformed) ->
         request = parse_request(payload)
         if isinstance(request, DiscoveryRequest):
             yield ListAsked(request)
-    elif topic in _LOOKUPS:
+    elif topic in LOOKUPS:
         yield LookedUp(parse_lookup(topic, payload))
     else:
         via = _replies(own).get(topic)

@@ -46,6 +46,10 @@ class Broadcast:
         self.last = now
         self.answers += reply.last
 
+    def somebody(self, now: float) -> None:
+        """Somebody is there, whether or not there will be an answer."""
+        self.last = now if self.last is None else self.last
+
     @property
     def complete(self) -> bool:
         """Whether everybody has answered who is expected to."""

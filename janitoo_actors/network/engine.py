@@ -79,9 +79,14 @@ class Engine:
         is_failed: a secondary without a primary.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, network_map: NetworkMap | None = None) -> None:
+        """Make one, that is stopped.
+
+        Args:
+            network_map: what another incarnation has known; empty where it is not given.
+        """
         self.settings = settings
-        self.map = NetworkMap()
+        self.map = network_map if network_map is not None else NetworkMap()
         self.ageing = Ageing(least=settings.heartbeat_timeout, limit=settings.heartbeat_count)
         self.state = NetworkState.STOPPED
         self.is_primary = settings.primary
@@ -114,21 +119,14 @@ class Engine:
 
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take what has come; what is to be done."""
-        if isinstance(message, OnAir):
-            self._on_air(now)
-        elif self.state is not NetworkState.STOPPED:
+        if self.state is not NetworkState.STOPPED:
             self._heard(message, now)
+        elif isinstance(message, OnAir):
+            self._on_air(now)
         return self._done(now)
 
     def wake(self, now: float) -> list[Effect]:
         """Do what is due; what is to be done."""
-        return self._done(now)
-
-    def stop(self, now: float) -> list[Effect]:
-        """The last words: a primary says that it goes."""
-        if self._beat_at is not None:
-            self._send(topics.RESOLV_HEARTBEAT, primary_heartbeat(self.settings.hadd, NodeState.OFFLINE))
-        self._signal(Signal.STOP, now)
         return self._done(now)
 
     def next_due(self) -> float | None:
@@ -312,12 +310,15 @@ class Engine:
     def _check_controllers(self, now: float) -> None:
         for controller in [each for each, due in self._checks.items() if due <= now]:
             del self._checks[controller]
-            if self._is_kept_by_primary or not (self.has_map or self.state is NetworkState.HEARTBEAT_DISCOVER):
+            if self._is_kept_by_primary or self.state is NetworkState.RESOLV:
                 continue
             nodes = self.map.of_controller(controller)
             if not nodes:
                 # Should it be heard of again, it is asked again.
                 self._direct.ask(controller, Discovery, now)
+            elif self.state in LIST_OF:
+                # What is missing is being asked for; what still is in the end, then.
+                continue
             elif not any(node.has_gaps() for node in nodes):
                 self._direct.settled(controller)
             elif any(node.state not in GONE for node in nodes):
@@ -328,6 +329,9 @@ class Engine:
         """Somebody is there who is not on the map."""
         if self.is_primary or self.is_failed:
             self._check(hadd.controller, now + _CHECK_DELAY)
+            if self._broadcast is not None:
+                # It has come after the question: nobody need be waited for until the timeout.
+                self._broadcast.somebody(now)
 
     # -- lists and heartbeats ------------------------------------------------------------------------------------
 
@@ -382,6 +386,8 @@ class Engine:
     # -- primaries -----------------------------------------------------------------------------------------------
 
     def _on_air(self, now: float) -> None:
+        for node in self.map.snapshot().values():
+            self.ageing.told(node.hadd, now, node.state, node.heartbeat)
         # Nobody could be heard.
         self.ageing.excuse(now)
         self._primaries.forget(now)

@@ -66,7 +66,7 @@ class MqttConnection:
     Args:
         broker: where, and as whom.
         name: for people, in the client id and the thread's name.
-        will: topic and payload that the broker publishes when the connection is lost.
+        will: topic and payload that the broker publishes when the connection is lost; None for nothing.
         subscriptions: topics to subscribe to on each connection.
         tell: called with each event; must not block or raise.
     """
@@ -75,7 +75,7 @@ class MqttConnection:
         self,
         broker: BrokerConfig,
         name: str,
-        will: tuple[str, bytes],
+        will: tuple[str, bytes] | None,
         subscriptions: Sequence[str],
         tell: Callable[[Event], None],
     ) -> None:
@@ -90,7 +90,8 @@ class MqttConnection:
         # Of this incarnation alone: brokers end an older connection with the same id, or (amqtt) do not.
         client_id = f"janitoo-{name}-{os.getpid()}-{next(_numbers)}"
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
-        self._client.will_set(*will)
+        if will is not None:
+            self._client.will_set(*will)
         if broker.user is not None:
             self._client.username_pw_set(broker.user, broker.password)
         self._client.on_connect = self._on_connect

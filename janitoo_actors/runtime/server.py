@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from janitoo_actors.configuration.model import ServerConfig
 from janitoo_actors.configuration.store import ConfigStore
@@ -11,12 +12,16 @@ from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.tree import root_children
 from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System
 
+if TYPE_CHECKING:
+    from janitoo_actors.network.network import Network
+
 
 class Server:
     """A server, for the plain thread that owns the process.
 
     Attributes:
         boards: what its buses show, in the order of the file.
+        network: what it knows of the network; None where it has no role there.
     """
 
     def __init__(self, config: ServerConfig, on_ended: Callable[[], None] | None = None) -> None:
@@ -28,9 +33,15 @@ class Server:
         """
         self.config = config
         self.boards: Sequence[Board] = [Board(bus) for bus in config.buses]
+        self.network: Network | None = None
+        if config.network is not None:
+            # Here and not above: a server without a role there has no use for it.
+            from janitoo_actors.network.tree import make_network
+
+            self.network = make_network(config.network)
         self._system = System(ReportLog())
         store = ConfigStore(config.path)
-        children = root_children(config, list(self.boards), store)
+        children = root_children(config, list(self.boards), store, self.network)
         self._system.on_zombies = self._too_many_zombies
         self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
 

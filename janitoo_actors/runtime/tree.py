@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
 from janitoo_actors.configuration.store import ConfigStore
@@ -14,6 +14,9 @@ from janitoo_actors.runtime.poller import Places, Poller
 from janitoo_actors.runtime.values import Role
 from supervisors import Backoff, ChildSpec, ProcessActor, Strategy, Supervisor, SupervisorFlags
 
+if TYPE_CHECKING:
+    from janitoo_actors.network.network import Network
+
 BUS_SHUTDOWN: Final = 2.0
 """Seconds that a driver has to close; then it is left behind. The whole server has 5 s to stop."""
 OPEN_TIMEOUT: Final = 30.0
@@ -24,8 +27,10 @@ LINK_SHUTDOWN: Final = 1.5
 """Seconds that a link has for its last words."""
 
 
-def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore) -> list[ChildSpec]:
-    """The children of the root: the embedded broker where there is one, and the buses.
+def root_children(
+    config: ServerConfig, boards: list[Board], store: ConfigStore, network: Network | None = None
+) -> list[ChildSpec]:
+    """The children of the root: the embedded broker and the network, where there are any, and the buses.
 
     Args:
         boards: one for each bus of the configuration, in its order.
@@ -38,6 +43,10 @@ def root_children(config: ServerConfig, boards: list[Board], store: ConfigStore)
 
         backoff = Backoff(minimum=0.5, maximum=system.max_backoff)
         children.append(ChildSpec("broker", Broker, (system.broker,), backoff=backoff, shutdown=2.0))
+    if config.network is not None and network is not None:
+        from janitoo_actors.network.tree import network_child
+
+        children.append(network_child(config.network, system, network))
     buses = [_bus(bus, board, system, store) for bus, board in zip(config.buses, boards, strict=True)]
     # Side by side: a bus that takes its time to open or close keeps no other from it.
     children.append(ChildSpec("buses", Supervisor, (SupervisorFlags(concurrent=True), buses)))

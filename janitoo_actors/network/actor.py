@@ -1,0 +1,114 @@
+"""The network actor: the engine, on the dispatcher, with the clock."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import structlog
+
+from janitoo_actors.network.engine import Engine, Settings
+from janitoo_actors.network.events import Event, NetworkChanged, PrimariesMet
+from janitoo_actors.network.link import Attached
+from janitoo_actors.network.messages import (
+    BeatHeard,
+    Effect,
+    Happened,
+    ListAsked,
+    ListHeard,
+    LookedUp,
+    OffAir,
+    OnAir,
+    PrimaryHeard,
+    RoleChanged,
+    ValueHeard,
+)
+from janitoo_actors.network.network import Network
+from janitoo_actors.network.states import NetworkState
+from supervisors import LightActor
+
+_WAKE: Final = "wake"
+_TOLD: Final = frozenset({NetworkState.STARTED, NetworkState.STOPPED})
+"""The states that are worth a line in the log; those between last for a moment."""
+
+
+class NetworkActor(LightActor):
+    """Keeps the network's map, and says what its role has to say. It blocks for nothing.
+
+    Args:
+        settings: what the configuration says.
+        network: what it shows; what another incarnation has known is still there.
+    """
+
+    def __init__(self, settings: Settings, network: Network) -> None:
+        super().__init__()
+        self._network = network
+        self._engine = Engine(settings, network.map)
+        self._log = structlog.get_logger().bind(path=self.path)
+        self._armed: float | None = None
+        place = self.path.rsplit("/", 1)[0]
+        self._link, self._leases = f"{place}/link", f"{place}/leases"
+
+    def on_start(self) -> None:
+        """Ask the link whether there is a connection."""
+        self.tell_path(self._link, Attached())
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle what the link has heard, and the time."""
+        now = time.monotonic()
+        match message:
+            case ListHeard() | ValueHeard() | BeatHeard() | PrimaryHeard() | ListAsked() | LookedUp():
+                self._do(self._engine.handle(message, now), now)
+            case OnAir() | OffAir():
+                self._do(self._engine.handle(message, now), now)
+            case _Wake():
+                self._armed = None
+                self._do(self._engine.wake(now), now)
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def on_stop(self) -> None:
+        """The network is stopped, for whoever looks."""
+        now = time.monotonic()
+        for effect in self._engine.handle(OffAir(), now):
+            if isinstance(effect, Happened):
+                self._tell(effect.event)
+
+    def _do(self, effects: list[Effect], now: float) -> None:
+        for effect in effects:
+            if isinstance(effect, Happened):
+                self._tell(effect.event)
+            else:
+                self.tell_path(self._link, effect)
+        due = self._engine.next_due()
+        if due is not None and (self._armed is None or due < self._armed):
+            self._armed = due
+            self.timers.once(_WAKE, max(0.0, due - now), _Wake())
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case NetworkChanged():
+                self._changed(event)
+            case PrimariesMet(own=own, other=other, steps_down=steps_down):
+                todo = "this one steps down until the other is gone" if steps_down else "the other should step down"
+                self._log.error(
+                    "two_primaries", own=str(own), other=str(other), error=f"there must be one primary only: {todo}"
+                )
+        self._network.tell(event)
+
+    def _changed(self, event: NetworkChanged) -> None:
+        network = self._network
+        if event.is_failed and not network.is_failed:
+            self._log.warning("primary_lost", error="no primary answers: the map is kept up by broadcast")
+        elif network.is_failed and not event.is_failed and event.state is not NetworkState.STOPPED:
+            self._log.info("primary_back")
+        role = "primary" if event.is_primary else "secondary"
+        tell = self._log.info if event.state in _TOLD else self._log.debug
+        tell("network_state", state=event.state.value, role=role, nodes=network.nodes_count)
+        if event.is_primary != network.is_primary and self.system.lookup(self._leases) is not None:
+            self.tell_path(self._leases, RoleChanged(event.is_primary))
+
+
+class _Wake:
+    """Something is due."""
