@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import actors, growing, machine, path, requests, resting, starting
+from benchmarks import actors, growing, machine, network, path, requests, resting, starting
 from benchmarks.context import Context
 from benchmarks.figures import Figure, markdown, table
 
@@ -23,6 +23,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Context], Iterator[Figure]]]] = {
     "growth": growing.growth,
     "actors": actors.actors,
     "path": path.path,
+    "network": network.network,
 }
 _BUILD: Final = Path("build")
 

@@ -37,6 +37,7 @@ class Air:
         sent: How many messages, and bytes, were published, by the first levels of their topic.
         loss, doubles: The shares of deliveries that are lost, and that come twice.
         delay: Seconds that a delivery takes at least, and at most.
+        reorders: Whether what was sent later may come earlier; a broker keeps the order.
         islands: The numbers of those who hear each other; everybody where it is empty.
         malformed: What some receiver has complained of.
     """
@@ -49,10 +50,12 @@ class Air:
         self.log: list[tuple[float, str, bytes]] = []
         self.loss = self.doubles = 0.0
         self.delay = (0.001, 0.003)
+        self.reorders = False
         self.islands: list[set[int]] = []
         self.malformed: list[str] = []
         self._members: dict[int, Member] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._latest: dict[int, float] = {}
         self._numbers = count()
         self._ids = count()
 
@@ -81,6 +84,8 @@ class Air:
                 continue
             for _ in range(2 if self.random.random() < self.doubles else 1):
                 due = self.now + self.random.uniform(*self.delay)
+                if not self.reorders:
+                    due = self._latest[number] = max(due, self._latest.get(number, 0.0))
                 self.at(due, lambda number=number: self._deliver(number, topic, payload))  # type: ignore[misc]
 
     def run(self, seconds: float) -> None:
@@ -316,12 +321,13 @@ class Bus(Member):
 
     def hear(self, topic: str, payload: bytes) -> None:
         request = json.loads(payload)
-        reply = {**request, "data": self._list(request["uuid"].removeprefix("request_info_"))}
+        reply = {**request, "data": self.reply_data(request["uuid"].removeprefix("request_info_"))}
         place = "/broadcast/reply/" if topic == topics.BROADCAST_REQUEST else "/nodes/"
         end = "" if topic == topics.BROADCAST_REQUEST else "/reply"
         self.publish(f"{place}{request['reply_hadd']}{end}", reply)
 
-    def _list(self, what: str) -> dict[str, Any]:
+    def reply_data(self, what: str) -> dict[str, Any]:
+        """The data of its reply to a request for a list."""
         if what == "nodes":
             return {f"bus__{hadd}": self._node(hadd) for hadd in self.hadds}
         if what == "systems":

@@ -22,6 +22,7 @@ READER_GONE: Final = 141
 _COMMANDS: Final = {
     "run": "run the buses of a configuration file",
     "query": "ask nodes, and read and write values",
+    "network": "show the map of the network: every node, its state, and when it was last heard of",
     "spy": "print the messages of the network as they come",
     "collect": "print what the installed buses and components declare",
 }
@@ -38,7 +39,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`janitoo run|query|spy|collect …`. Blocks until the command is done; returns its exit code.
+    """`janitoo run|query|network|spy|collect …`. Blocks until the command is done; returns its exit code.
 
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.

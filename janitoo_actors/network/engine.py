@@ -57,6 +57,7 @@ class Settings:
         primary: whether it is a primary; otherwise a secondary.
         hadd: its address, at which it is answered.
         dispatch: whether a primary tells the others which nodes are late.
+        first_answer: how long a secondary waits for the first answer of a primary; None for `resolv_timeout`.
     """
 
     primary: bool
@@ -67,6 +68,7 @@ class Settings:
     request_timeout: float = 3.0
     heartbeat_timeout: float = 5.0
     heartbeat_count: int = 3
+    first_answer: float | None = None
 
 
 class Engine:
@@ -207,7 +209,8 @@ class Engine:
             case Action.ASK_ALL:
                 self._ask_all(now)
             case Action.ASK_PRIMARY:
-                self._resolving = Resolving(now, self.settings.resolv_timeout, self.settings.request_timeout)
+                patience = self.settings.first_answer or self.settings.resolv_timeout
+                self._resolving = Resolving(now, patience, self.settings.request_timeout)
                 self._ask_lists(Discovery, now)
             case Action.COMPLETE:
                 self._complete(now)
@@ -316,6 +319,7 @@ class Engine:
             if not nodes:
                 # Should it be heard of again, it is asked again.
                 self._direct.ask(controller, Discovery, now)
+                self._discover_until = now + self.settings.request_timeout
             elif self.state in LIST_OF:
                 # What is missing is being asked for; what still is in the end, then.
                 continue

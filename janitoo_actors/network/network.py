@@ -131,7 +131,8 @@ class Network:
         return [] if node is None else list(node.every_value())
 
     def _where(self, condition: Callable[[NodeEntry], bool]) -> dict[str, Node]:
-        return {str(node.hadd): node.info for node in self.map.snapshot().values() if condition(node)}
+        found = [node for node in self.map.snapshot().values() if condition(node)]
+        return {str(node.hadd): node.info for node in sorted(found, key=lambda node: node.hadd)}
 
     # -- extensions ----------------------------------------------------------------------------------------------
 

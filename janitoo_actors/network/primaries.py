@@ -49,6 +49,7 @@ class Primaries:
         if hadd != self.current:
             self.current = hadd
             self.of_ours = False
+            self._asked = float("-inf")
             self._forget_rhythm()
         if self._last_beat is not None:
             # The longest of late: one that was late once may be so again.

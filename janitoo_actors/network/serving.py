@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from janitoo_actors.network.events import Event, NodeAdded, ValueChanged
@@ -23,12 +24,16 @@ _LIST_OF: Final = {what.genre: what for what in Discovery}
 class Serving:
     """A primary's answers.
 
+    Args:
+        wall: the time of the day, in seconds since 1970, for people on other machines.
+
     Attributes:
         news_at: when to tell what is new; None where nothing is.
     """
 
-    def __init__(self, keeper: Keeper, own: Hadd) -> None:
+    def __init__(self, keeper: Keeper, own: Hadd, wall: Callable[[], float] = time.time) -> None:
         self._keeper = keeper
+        self._wall = wall
         self._own = own
         self._news: dict[Discovery, set[Hadd]] = {}
         self.news_at: float | None = None
@@ -63,9 +68,10 @@ class Serving:
             node = network.get(lookup.hadd)
             nodes = [node] if node is not None else []
         else:
-            nodes = [node for node in network.snapshot().values() if _matches(node, lookup)]
+            nodes = [node for _, node in sorted(network.snapshot().items()) if _matches(node, lookup)]
         ages = self._keeper.ages(nodes, now)
-        found = {str(node.hadd): _lease(node, ages.get(node.hadd)) for node in nodes}
+        wall = self._wall()
+        found = {str(node.hadd): _lease(node, wall - ages.get(node.hadd, 0.0)) for node in nodes}
         return Send(topics.reply(lookup.rep_uuid), lookup_found(lookup, found))
 
     def note(self, event: Event, now: float) -> None:
@@ -102,8 +108,7 @@ def _matches(node: NodeEntry, lookup: LookUp) -> bool:
     return all(text is None or node.info[key] == text for key, text in wanted.items())
 
 
-def _lease(node: NodeEntry, age: float | None) -> dict[str, Any]:
+def _lease(node: NodeEntry, last_seen: float) -> dict[str, Any]:
     """A node as the answer to a look-up has it."""
     own = {"add_ctrl": node.hadd.controller, "add_node": node.hadd.node}
-    # Seconds ago: the clocks of a network need not agree.
-    return {**node.info, **own, "last_seen": None if age is None else round(age, 1)}
+    return {**node.info, **own, "last_seen": round(last_seen, 1)}

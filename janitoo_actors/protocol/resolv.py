@@ -156,6 +156,29 @@ def lookup_found(lookup: LookUp, found: Mapping[str, Mapping[str, Any]]) -> dict
     return {**head, **node}
 
 
+def found_nodes(lookup: LookUp, answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The nodes that an answer to a look-up has, by their addresses.
+
+    Raises:
+        LookupError: where it says that there is none, or that it cannot be served; with what it says.
+    """
+    if answer.get("msg_status", OK) != OK:
+        raise LookupError(str(answer.get("msg_error") or f"status {answer.get('msg_status')}"))
+    if lookup.hadd is not None:
+        return {str(lookup.hadd): {"hadd": str(lookup.hadd), **answer}}
+    # Others may put the nodes beside the status.
+    nodes = answer["data"] if isinstance(answer.get("data"), Mapping) else answer
+    found: dict[str, Mapping[str, Any]] = {}
+    for key, node in nodes.items():
+        try:
+            hadd = str(Hadd.parse(key))
+        except ValueError:
+            continue
+        if isinstance(node, Mapping):
+            found[hadd] = {"hadd": hadd, **node}
+    return found
+
+
 def refused(rep_uuid: str, why: str) -> dict[str, Any]:
     """The answer to what cannot be served."""
     return {"rep_uuid": rep_uuid, "msg_status": REFUSED, "msg_error": why}
