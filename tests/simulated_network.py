@@ -16,10 +16,11 @@ from typing import Any
 from paho.mqtt.client import topic_matches_sub
 
 from janitoo_actors.network.air import read_message, subscriptions
-from janitoo_actors.network.engine import Engine, Settings
+from janitoo_actors.network.engine import Engine
 from janitoo_actors.network.events import Event
 from janitoo_actors.network.lists import payloads
 from janitoo_actors.network.messages import Effect, Happened, OffAir, OnAir, Send, SendList
+from janitoo_actors.network.settings import Settings
 from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import MalformedRequestError

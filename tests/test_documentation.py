@@ -21,6 +21,7 @@ from janitoo_actors.commands.run import STOP_TIMEOUT, Exit
 from janitoo_actors.configuration.ini import ConfigurationFileError, parse
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.model import BusConfig, Problem
+from janitoo_actors.configuration.network import KEYS as NETWORK_KEYS
 from janitoo_actors.configuration.nodes import BUS_KEYS, NODE_KEYS
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.system import KEYS, read_system
@@ -33,7 +34,7 @@ UNIT = ROOT / "conf/janitoo@.service"
 CONFIGURATION = ROOT / "docs/configuration.md"
 TOOLS = ROOT / "docs/tools.md"
 
-COMMANDS = ("run", "query", "spy", "collect")
+COMMANDS = ("run", "query", "network", "spy", "collect")
 NAMES = frozenset({*COMMANDS, "node", "query"})
 # How a command is shown: alone, after a prompt, from the folder of the virtual environment.
 COMMAND = re.compile(r"(?:\$ )?(?:\.venv/bin/|/opt/janitoo/venv/bin/)?((?:jnt_[a-z]+|janitoo)(?: .*)?)")
@@ -140,6 +141,27 @@ def test_key_of_system(row: list[str], tmp_path: Path) -> None:
     assert problems == []
 
 
+# -- [network] -------------------------------------------------------------------------------------------------------
+
+
+def test_every_key_of_network_is_explained_with_its_default(tmp_path: Path) -> None:
+    table = {code(row[0]): row for row in rows(CONFIGURATION, "[network]")}
+    assert list(table) == list(NETWORK_KEYS)
+    path = tmp_path / "my.conf"
+    path.write_text("[system]\n[network]\nis_primary = True\n", encoding="utf-8")
+    network = load(path, Registry.installed()).network
+    assert network is not None
+    for key, row in table.items():
+        actual = getattr(network, key) if key not in {"is_primary", "is_secondary"} else False
+        shown = f"{actual:g}" if isinstance(actual, float) else str(actual)
+        assert row[2].startswith(f"`{shown}`") or (not actual and row[2] == "none"), key
+    examples = [code(row[4]) for key, row in table.items() if key != "is_secondary"]
+    path.write_text("\n".join(["[system]", "[network]", *examples, ""]), encoding="utf-8")
+    config = load(path, Registry.installed())
+    assert config.network is not None
+    assert config.problems == config.warnings == ()
+
+
 # -- buses and components --------------------------------------------------------------------------------------------
 
 
@@ -200,7 +222,7 @@ def test_the_examples_of_the_keys_are_right(heading: str, tmp_path: Path) -> Non
 def test_there_is_something_to_test() -> None:
     assert len(CONFS) >= 2
     assert [len(of(info)) >= 1 for info in ("ini", "ini fragment", "ini wrong", "python")] == [True] * 4
-    known = {"", "ini", "ini fragment", "ini wrong", "python"}
+    known = {"", "ini", "ini fragment", "ini wrong", "mermaid", "python"}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in known] == []
 
 

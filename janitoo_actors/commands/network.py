@@ -79,7 +79,8 @@ class _Watch:
 
     def __init__(self, requester: Requester, args: argparse.Namespace) -> None:
         from janitoo_actors.network.air import read_message, subscriptions
-        from janitoo_actors.network.engine import Engine, Settings
+        from janitoo_actors.network.engine import Engine
+        from janitoo_actors.network.settings import Settings
 
         self._requester = requester
         self._args = args

@@ -39,7 +39,7 @@ def _lines(server: Server) -> Iterator[str]:
         yield "(it is tried again and again; the log says what is wrong)"
     if server.network is not None:
         role = "primary" if server.network.is_primary else "secondary"
-        yield f"{role} of the network: {server.network.nodes_count} nodes on the map"
+        yield f"{role} of the network, with {server.network.nodes_count} nodes on its map so far"
     yield ""
     for node in nodes[:_MOST_NODES]:
         yield from _node_lines(node)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from janitoo_actors.network.engine import Engine, Settings
+from janitoo_actors.network.engine import Engine
 from janitoo_actors.network.events import Event, NetworkChanged, PrimariesMet
 from janitoo_actors.network.link import Attached
 from janitoo_actors.network.messages import (
@@ -24,6 +24,7 @@ from janitoo_actors.network.messages import (
     ValueHeard,
 )
 from janitoo_actors.network.network import Network
+from janitoo_actors.network.settings import Settings
 from janitoo_actors.network.states import NetworkState
 from supervisors import LightActor
 

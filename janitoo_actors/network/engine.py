@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from janitoo_actors.network.ageing import Ageing
-from janitoo_actors.network.asking import Broadcast, Direct, Resolving
+from janitoo_actors.network.asking import Broadcast, Resolving
+from janitoo_actors.network.completing import Completing
 from janitoo_actors.network.events import Event, NetworkChanged, PrimariesMet
 from janitoo_actors.network.keeping import GONE, LATE, Keeper
 from janitoo_actors.network.messages import (
@@ -31,6 +31,7 @@ from janitoo_actors.network.messages import (
 from janitoo_actors.network.nodemap import NetworkMap
 from janitoo_actors.network.primaries import Primaries
 from janitoo_actors.network.serving import Serving
+from janitoo_actors.network.settings import Settings
 from janitoo_actors.network.states import LIST_OF, TABLE, Action, NetworkState, Signal
 from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.hadd import Hadd
@@ -43,32 +44,8 @@ BEATS_PER_TIMEOUT: Final = 3
 """How often a primary beats in `resolv_timeout`."""
 _AGEING_STEP: Final = 0.1
 """Seconds between two looks at who is late, at least."""
-_CHECK_DELAY: Final = 0.05
-"""Seconds that what a moment brings is collected before a look at what is missing."""
 
 _IN_FORCE: Final = frozenset({NetworkState.HEARTBEAT, NetworkState.DISPATCH, NetworkState.STARTED})
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the configuration says of it. Times in seconds.
-
-    Attributes:
-        primary: whether it is a primary; otherwise a secondary.
-        hadd: its address, at which it is answered.
-        dispatch: whether a primary tells the others which nodes are late.
-        first_answer: how long a secondary waits for the first answer of a primary; None for `resolv_timeout`.
-    """
-
-    primary: bool
-    hadd: Hadd
-    dispatch: bool = True
-    broadcast_timeout: float = 3.0
-    resolv_timeout: float = 5.0
-    request_timeout: float = 3.0
-    heartbeat_timeout: float = 5.0
-    heartbeat_count: int = 3
-    first_answer: float | None = None
 
 
 class Engine:
@@ -96,12 +73,11 @@ class Engine:
         self._keeper = Keeper(self.map, self.ageing)
         self._serving = Serving(self._keeper, settings.hadd)
         self._primaries = Primaries(settings.resolv_timeout)
-        self._direct = Direct(settings.request_timeout)
+        self._completing = Completing(self.map, settings.request_timeout)
         self._broadcast: Broadcast | None = None
         self._resolving: Resolving | None = None
         self._expected = 0
         self._discover_until = 0.0
-        self._checks: dict[int, float] = {}
         self._beat_at: float | None = None
         self._refresh_at: float | None = None
         self._aged_at = 0.0
@@ -140,12 +116,11 @@ class Engine:
             self._beat_at,
             self._refresh_at if self.state is NetworkState.STARTED else None,
             self._serving.news_at,
-            self._direct.next_due(),
+            self._completing.next_due(),
             None if late is None else max(late, self._aged_at + _AGEING_STEP),
             self._primaries.due if not self.is_primary else None,
             self._broadcast.due if self._broadcast is not None else None,
             self._resolving.due if self._resolving is not None and self.state is NetworkState.RESOLV else None,
-            min(self._checks.values(), default=None),
             self._discover_until if self.state is NetworkState.HEARTBEAT_DISCOVER and self._may_start else None,
         ]
         return min((due for due in dues if due is not None), default=None)
@@ -171,9 +146,9 @@ class Engine:
     def _done(self, now: float) -> list[Effect]:
         if self.state is not NetworkState.STOPPED:
             self._look_at_primary(now)
-            self._check_controllers(now)
+            self._look(now)
             self._step(now)
-            for controller, what in self._direct.due_requests(now):
+            for controller, what in self._completing.requests(now):
                 self._send(topics.node_request(Hadd(controller, 0)), discovery_request(what, self.settings.hadd))
             self._step(now)
             self._age(now)
@@ -197,10 +172,10 @@ class Engine:
         if signal is not Signal.ANSWERED:
             self.is_failed = signal is Signal.PRIMARY_LOST
             self._beat_at = self._refresh_at = None
-            self._checks.clear()
+            self._completing.forget_looks()
             self._serving.clear()
         if signal is Signal.STOP:
-            self._direct.clear()
+            self._completing.clear()
         elif signal in {Signal.STEP_DOWN, Signal.TAKE_OVER}:
             self.is_primary = signal is Signal.TAKE_OVER
         if self._described() != before:
@@ -213,7 +188,9 @@ class Engine:
                 self._resolving = Resolving(now, patience, self.settings.request_timeout)
                 self._ask_lists(Discovery, now)
             case Action.COMPLETE:
-                self._complete(now)
+                self._discover_until = now + self.settings.request_timeout
+                self._completing.look_at_all(now)
+                self._look(now)
             case Action.WATCH:
                 self._aged_at = now
             case Action.BEAT:
@@ -238,7 +215,7 @@ class Engine:
             case NetworkState.RESOLV:
                 return self._resolving_is_over(now)
             case NetworkState.HEARTBEAT_DISCOVER:
-                return self._may_start and (self._direct.idle or now >= self._discover_until)
+                return self._may_start and (self._completing.idle or now >= self._discover_until)
             case NetworkState.HEARTBEAT | NetworkState.DISPATCH:
                 return True
         broadcast = self._broadcast
@@ -291,48 +268,22 @@ class Engine:
             self._send(topics.RESOLV_REQUEST, request)
         self._primaries.asked(now)
 
-    def _complete(self, now: float) -> None:
-        """Ask the controllers for what is missing."""
-        self._discover_until = now + self.settings.request_timeout
-        for controller in {hadd.controller for hadd in self.map}:
-            self._check(controller, now)
-        self._check_controllers(now)
-
     @property
     def _is_kept_by_primary(self) -> bool:
         """Whether a primary of ours keeps the map complete for this one."""
         return not self.is_primary and not self.is_failed and self._primaries.of_ours
 
-    def _check(self, controller: int, due: float) -> None:
-        """Look whether all is known of a controller, but not before it may be asked again."""
-        may_ask = self._direct.may_ask(controller)
-        known = self._checks.get(controller)
-        due = due if may_ask is None else max(due, may_ask)
-        self._checks[controller] = due if known is None else min(known, due)
-
-    def _check_controllers(self, now: float) -> None:
-        for controller in [each for each, due in self._checks.items() if due <= now]:
-            del self._checks[controller]
-            if self._is_kept_by_primary or self.state is NetworkState.RESOLV:
-                continue
-            nodes = self.map.of_controller(controller)
-            if not nodes:
-                # Should it be heard of again, it is asked again.
-                self._direct.ask(controller, Discovery, now)
-                self._discover_until = now + self.settings.request_timeout
-            elif self.state in LIST_OF:
-                # What is missing is being asked for; what still is in the end, then.
-                continue
-            elif not any(node.has_gaps() for node in nodes):
-                self._direct.settled(controller)
-            elif any(node.state not in GONE for node in nodes):
-                self._direct.ask(controller, Discovery, now)
-                self._check(controller, now)
+    def _look(self, now: float) -> None:
+        """Ask single controllers for what is missing, unless a primary has it."""
+        if self._is_kept_by_primary or self.state is NetworkState.RESOLV:
+            self._completing.forget_looks()
+        elif self._completing.look(now, building=self.state in LIST_OF):
+            self._discover_until = now + self.settings.request_timeout
 
     def _unknown(self, hadd: Hadd, now: float) -> None:
         """Somebody is there who is not on the map."""
         if self.is_primary or self.is_failed:
-            self._check(hadd.controller, now + _CHECK_DELAY)
+            self._completing.look_soon(hadd.controller, now)
             if self._broadcast is not None:
                 # It has come after the question: nobody need be waited for until the timeout.
                 self._broadcast.somebody(now)
@@ -350,13 +301,13 @@ class Engine:
         if reply.via is Via.BROADCAST and self._broadcast is not None and LIST_OF.get(self.state) is reply.what:
             self._broadcast.heard(reply, now)
         elif reply.via is Via.NODE and reply.last:
-            self._direct.answered(now)
+            self._completing.answered(now)
         elif reply.via is Via.RESOLV and self._resolving is not None:
             seen = self._resolving.heard(reply, now)
             if seen is not None:
                 self._tell(self._keeper.keep_resolved(reply.what, seen, now), now)
         for controller in {hadd.controller for hadd in reply.complete or () if hadd in self.map}:
-            self._check(controller, now + _CHECK_DELAY)
+            self._completing.look_soon(controller, now)
 
     def _value_heard(self, heard: ValueHeard, now: float) -> None:
         if heard.hadd in self.map:
@@ -376,7 +327,7 @@ class Engine:
             is_back = node.state in GONE and beat.state not in GONE
             if is_back and node.hadd.is_controller and self.has_map and not self._is_kept_by_primary:
                 # It has been away, and may have come back with another configuration.
-                self._direct.ask(node.hadd.controller, Discovery, now)
+                self._completing.ask(node.hadd.controller, now)
 
     def _age(self, now: float) -> None:
         if now < self._aged_at + _AGEING_STEP:

@@ -10,9 +10,9 @@ import structlog
 
 from janitoo_actors.configuration.model import BrokerConfig
 from janitoo_actors.network.air import LOOKUPS, read_message, subscriptions
-from janitoo_actors.network.engine import Settings
 from janitoo_actors.network.lists import payloads
 from janitoo_actors.network.messages import OffAir, OnAir, Send, SendList
+from janitoo_actors.network.settings import Settings
 from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.messages import MalformedRequestError, NodeState, dump
 from janitoo_actors.protocol.resolv import primary_heartbeat, refused

@@ -18,6 +18,8 @@ NODES_PER_CHUNK: Final = 10
 PIECE: Final = 200
 """How many nodes or values of a long reply are taken in at a time."""
 
+_OLDEST: Final = 1e9
+
 T = TypeVar("T")
 Malformed = Callable[[MalformedRequestError], None]
 
@@ -65,7 +67,7 @@ def read_list(payload: bytes, via: Via, malformed: Malformed) -> Iterator[ListHe
         raw = read_json(payload)
     except ValueError as error:
         raise MalformedRequestError(f"no JSON: {error}") from None
-    if not isinstance(raw, Mapping) or raw.get("uuid") not in set(Discovery) or "data" not in raw:
+    if not isinstance(raw, Mapping) or str(raw.get("uuid")) not in set(Discovery) or "data" not in raw:
         raise MalformedRequestError("expected a reply to one of the six discovery requests")
     if raw.get("cmd_class") != CommandClass.DISCOVERY:
         raise MalformedRequestError(f"cmd_class = {str(raw.get('cmd_class'))[:64]}: expected {CommandClass.DISCOVERY}")
@@ -80,7 +82,7 @@ def _pieces(what: Discovery, data: object, chunk: Chunk | None, via: Via, malfor
         nodes: list[NodeRead] = []
         for node in _read(iter_nodes(data), read_node, malformed):
             age = node.info.get("age")
-            if chunk is not None and isinstance(age, int | float) and age >= 0:
+            if chunk is not None and isinstance(age, int | float) and 0 <= age <= _OLDEST:
                 ages[node.hadd] = float(age)
                 node = NodeRead(node.hadd, {key: each for key, each in node.info.items() if key != "age"})  # noqa: PLW2901
             nodes.append(node)

@@ -24,6 +24,7 @@ Values = Mapping[str, Instances]
 DEFAULT_HEARTBEAT: Final = 30.0
 """Seconds, of a node that does not say."""
 
+_LONGEST: Final = 1e9
 # On the air: of whoever asked, and (a label) of the topic; the value itself does not change with them.
 _NOT_KEPT: Final = ("reply_hadd", "label")
 _OF_ANSWERS: Final = ("data", "label", "help")
@@ -66,7 +67,7 @@ class NodeEntry:
         """Seconds between its heartbeats, by its system value; 0 for none."""
         own = self.values.get(Genre.SYSTEM, _NOTHING).get("heartbeat", {}).get(0, {}).get("data")
         for said in (own, self.info.get("heartbeat")):
-            if isinstance(said, int | float) and not isinstance(said, bool) and said >= 0:
+            if isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said <= _LONGEST:
                 return float(said)
         return DEFAULT_HEARTBEAT
 
@@ -94,6 +95,8 @@ class NetworkMap:
     def __init__(self) -> None:
         self._nodes: dict[Hadd, NodeEntry] = {}
         self._snapshot: Mapping[Hadd, NodeEntry] | None = None
+        self._controllers: dict[int, set[Hadd]] = {}
+        self._digests = {what: _Digest(what) for what in Discovery}
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -110,7 +113,12 @@ class NetworkMap:
 
     def of_controller(self, controller: int) -> list[NodeEntry]:
         """All nodes of a controller."""
-        return [node for node in self._nodes.values() if node.hadd.controller == controller]
+        return [self._nodes[hadd] for hadd in sorted(self._controllers.get(controller, ()))]
+
+    @property
+    def controllers(self) -> tuple[int, ...]:
+        """The numbers of all controllers that have nodes here."""
+        return tuple(self._controllers)
 
     def snapshot(self) -> Mapping[Hadd, NodeEntry]:
         """All nodes as they are now; it never changes. Any thread."""
@@ -131,14 +139,15 @@ class NetworkMap:
         for node in nodes:
             known = self._nodes.get(node.hadd)
             if known is None:
-                self._put(NodeEntry(node.hadd, node.info))
+                self._put(NodeEntry(node.hadd, node.info), *Discovery)
+                self._controllers.setdefault(node.hadd.controller, set()).add(node.hadd)
                 yield NodeAdded(node.hadd)
                 continue
             info = node.info if states else MappingProxyType({**node.info, "state": known.state})
             if info == known.info:
                 continue
             entry = replace(known, info=info)
-            self._put(entry)
+            self._put(entry, Discovery.NODES)
             if any(info.get(key) != known.info.get(key) for key in {*info, *known.info} - {"state"}):
                 yield NodeChanged(node.hadd)
             if info["state"] != known.state:
@@ -156,7 +165,9 @@ class NetworkMap:
             fields = _merged(known, value, on_air=on_air)
             if known is not None and fields == known:
                 continue
-            self._put(_with_value(node, value, fields))
+            # What is measured is in no digest.
+            same = known is not None and value.genre not in _HELD_FIXED
+            self._put(_with_value(node, value, fields), None if same else _LISTS[value.genre])
             yield from self._mirrored(value, fields)
             yield ValueChanged(value.hadd, value.genre, value.uuid, value.index, fields["data"], known is None)
 
@@ -171,20 +182,25 @@ class NetworkMap:
             some = {index: value for index, value in instances.items() if (uuid, index) in kept}
             if some:
                 left[uuid] = MappingProxyType(some)
-        self._put(replace(node, values=MappingProxyType({**node.values, genre: MappingProxyType(left)})))
+        self._put(replace(node, values=MappingProxyType({**node.values, genre: MappingProxyType(left)})), _LISTS[genre])
 
     def set_state(self, hadd: Hadd, state: str) -> Iterator[Event]:
         """Enter the state of a node; nothing where it is not on the map, or in that state."""
         node = self._nodes.get(hadd)
         if node is None or node.state == state:
             return
-        self._put(replace(node, info=MappingProxyType({**node.info, "state": state})))
+        self._put(replace(node, info=MappingProxyType({**node.info, "state": state})), Discovery.NODES)
         yield NodeStateChanged(hadd, node.state, state)
 
     def remove(self, hadd: Hadd) -> Iterator[Event]:
         """Forget a node."""
         if self._nodes.pop(hadd, None) is not None:
             self._snapshot = None
+            self._controllers[hadd.controller].discard(hadd)
+            if not self._controllers[hadd.controller]:
+                del self._controllers[hadd.controller]
+            for digest in self._digests.values():
+                digest.changed.add(hadd)
             yield NodeRemoved(hadd)
 
     def _mirrored(self, value: ValueRead, fields: Mapping[str, Any]) -> Iterator[Event]:
@@ -193,21 +209,55 @@ class NetworkMap:
             return
         node = self._nodes[value.hadd]
         if node.info.get(value.uuid) != fields["data"] and fields["data"] is not None:
-            self._put(replace(node, info=MappingProxyType({**node.info, value.uuid: fields["data"]})))
+            info = MappingProxyType({**node.info, value.uuid: fields["data"]})
+            self._put(replace(node, info=info), Discovery.NODES)
             yield NodeChanged(value.hadd)
 
-    def _put(self, entry: NodeEntry) -> None:
+    def _put(self, entry: NodeEntry, *lists: Discovery | None) -> None:
+        """Enter a node, as far as it is in these lists another than before."""
         self._nodes[entry.hadd] = entry
         self._snapshot = None
+        for what in lists:
+            if what is not None:
+                self._digests[what].changed.add(entry.hadd)
 
     # -- for others ----------------------------------------------------------------------------------------------
 
     def digest(self, what: Discovery) -> str:
-        """A short text that two maps with the same list have in common; the data of measured values are not in it."""
-        lines = [f"{hadd} {_shape(self._nodes[hadd], what)}" for hadd in sorted(self._nodes)]
-        return f"{zlib.crc32(chr(10).join(lines).encode('utf-8', 'backslashreplace')):08x}-{len(lines)}"
+        """A short text that two maps with the same list have in common; the data of measured values are not in it.
+
+        Only what has changed since the last time is looked at. For the thread that writes.
+        """
+        return self._digests[what].of(self._nodes)
 
 
+class _Digest:
+    """The digest of one list: a sum, so that a node can be taken out and put in again.
+
+    Attributes:
+        changed: the nodes that have come, gone or changed since it was made.
+    """
+
+    def __init__(self, what: Discovery) -> None:
+        self.changed: set[Hadd] = set()
+        self._what = what
+        self._nodes: dict[Hadd, int] = {}
+        self._sum = 0
+
+    def of(self, nodes: Mapping[Hadd, NodeEntry]) -> str:
+        """The digest of this list of these nodes."""
+        for hadd in self.changed:
+            self._sum -= self._nodes.pop(hadd, 0)
+            node = nodes.get(hadd)
+            if node is not None:
+                line = f"{hadd} {_shape(node, self._what)}"
+                self._nodes[hadd] = zlib.crc32(line.encode("utf-8", "backslashreplace"))
+                self._sum += self._nodes[hadd]
+        self.changed.clear()
+        return f"{self._sum:x}-{len(self._nodes)}"
+
+
+_LISTS: Final = {what.genre: what for what in Discovery}
 _MIRRORED: Final = frozenset(
     {
         (Genre.CONFIG, "name"),

@@ -86,7 +86,8 @@ def read_value(raw: Mapping[str, Any], genre: Genre) -> ValueRead:
     fields["hadd"] = str(hadd)
     fields["index"] = index
     fields["genre"] = int(genre)
-    fields["cmd_class"] = _number(command_class(raw))
+    cmd_class = _number(command_class(raw))
+    fields["cmd_class"] = cmd_class if isinstance(cmd_class, int) else None
     fields["data"] = raw.get("data")
     for key in _FLAGS:
         flag = fields.get(key)

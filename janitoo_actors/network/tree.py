@@ -7,10 +7,10 @@ from typing import Final
 from janitoo_actors.configuration.model import SystemConfig
 from janitoo_actors.configuration.network import NetworkConfig
 from janitoo_actors.network.actor import NetworkActor
-from janitoo_actors.network.engine import Settings
 from janitoo_actors.network.extensions import extend
 from janitoo_actors.network.link import NetworkLink
 from janitoo_actors.network.network import Network
+from janitoo_actors.network.settings import Settings
 from supervisors import Backoff, ChildSpec, Strategy, Supervisor, SupervisorFlags
 
 _LINK_SHUTDOWN: Final = 1.5

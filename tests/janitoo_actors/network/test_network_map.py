@@ -18,10 +18,12 @@ from janitoo_actors.network.events import NodeAdded, NodeChanged, NodeStateChang
 from janitoo_actors.network.lists import PIECE, payloads, read_list
 from janitoo_actors.network.messages import BeatHeard, SendList, ValueHeard, Via
 from janitoo_actors.network.nodemap import NetworkMap
+from janitoo_actors.network.reading import NodeRead, read_value
+from janitoo_actors.network.states import NetworkState
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import Discovery, MalformedRequestError
-from simulated_network import Air, Bus, value_of
+from simulated_network import Air, Bus, Controller, value_of
 
 OWN = Hadd(1, 0)
 NODE = {"uuid": "ups", "hadd": "0120/0001", "cmd_classes": [49, 112], "name": "UPS", "location": "", "state": "ONLINE"}
@@ -126,18 +128,23 @@ JSON = st.recursive(
 )
 
 
-@given(topic=st.sampled_from(TOPICS), payload=JSON.map(lambda data: json.dumps(data).encode()) | st.binary(max_size=40))
-def test_nothing_on_the_air_is_too_strange(topic: str, payload: bytes) -> None:
-    network = NetworkMap()
-    try:
-        for message in read_message(topic, payload, OWN, lambda _error: None):
-            list(network.take_nodes(getattr(message, "nodes", ()), states=True))
-            list(network.take_values(getattr(message, "values", ()), on_air=isinstance(message, ValueHeard)))
-    except MalformedRequestError:
-        pass
+MESSAGES = st.tuples(st.sampled_from(TOPICS), JSON.map(lambda data: json.dumps(data).encode()) | st.binary(max_size=40))
+
+
+@given(primary=st.booleans(), messages=st.lists(MESSAGES, max_size=8))
+def test_nothing_on_the_air_is_too_strange(primary: bool, messages: list[tuple[str, bytes]]) -> None:
+    air = Air()
+    Bus(air, 120, 2).start()
+    controller = Controller(air, str(OWN), primary=primary, resolv_timeout=0.1)
+    controller.start()
+    air.run(1)
+    for topic, payload in messages:
+        controller.hear(topic, payload)
+        air.run(0.5)
+    assert controller.engine.state is NetworkState.STARTED
     for what in Discovery:
-        network.digest(what)
-        sent = SendList("/x", {}, what, tuple(network.snapshot().values()))
+        controller.engine.map.digest(what)
+        sent = SendList("/x", {}, what, tuple(controller.engine.map.snapshot().values()))
         assert all(json.dumps(each) for each in payloads(sent))
 
 
@@ -245,6 +252,40 @@ def test_an_answer_about_a_value_that_nobody_knows_makes_none() -> None:
     (air,) = read_message("/values/config/0121/0000/x", answer, OWN, print)
     assert isinstance(air, ValueHeard)
     assert list(network.take_values(air.values, on_air=True)) == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.sampled_from(["state", "name", "value", "keep", "remove", "look"]), st.integers(0, 3)
+        )
+    )
+)
+def test_a_digest_says_what_is_there_and_not_how_it_came(steps: list[tuple[int, str, int]]) -> None:
+    network = built(4, 2)
+    for number, what, other in steps:
+        hadd = Hadd(121, number)
+        match what:
+            case "state":
+                list(network.set_state(hadd, ["ONLINE", "OFFLINE", "BOOT", "FAILED"][other]))
+            case "name" | "value":
+                genre, uuid = (3, "name") if what == "name" else (1, f"value{other}")
+                value = value_of(str(hadd), uuid, genre, f"Node {other}")
+                list(network.take_values([read_value(value, Genre(genre))]))
+            case "keep":
+                network.keep_values(hadd, Genre.BASIC, {(f"value{other}", 0)})
+            case "remove":
+                list(network.remove(hadd))
+            case "look":
+                network.digest(list(Discovery)[other])
+    again = NetworkMap()
+    list(again.take_nodes([NodeRead(node.hadd, node.info) for node in network.snapshot().values()], states=True))
+    for node in network.snapshot().values():
+        list(again.take_values([read_value(value, Genre(value["genre"])) for value in node.every_value()]))
+    assert [again.digest(what) for what in Discovery] == [network.digest(what) for what in Discovery]
+    assert sorted(each.hadd for number in network.controllers for each in network.of_controller(number)) == sorted(
+        network
+    )
 
 
 def test_events_of_nodes() -> None:
