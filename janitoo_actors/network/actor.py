@@ -92,7 +92,12 @@ class NetworkActor(LightActor):
             case NetworkChanged():
                 self._changed(event)
             case PrimariesMet(own=own, other=other, steps_down=steps_down):
-                todo = "this one steps down until the other is gone" if steps_down else "the other should step down"
+                if own == other:
+                    todo = "they have the same address, so that none can step down: change hadd in one [network]"
+                elif steps_down:
+                    todo = "this one steps down until the other is gone"
+                else:
+                    todo = "the other should step down"
                 self._log.error(
                     "two_primaries", own=str(own), other=str(other), error=f"there must be one primary only: {todo}"
                 )

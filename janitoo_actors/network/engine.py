@@ -352,14 +352,15 @@ class Engine:
     def _primary_heard(self, hadd: Hadd, state: str, now: float) -> None:
         primaries = self._primaries
         if hadd == self.settings.hadd:
+            if self.is_primary and state != NodeState.OFFLINE and primaries.is_doubled(now):
+                self._meet(hadd, now)
             return
         if state == NodeState.OFFLINE:
             primaries.gone(hadd)
             return
         if self.is_primary:
             steps_down = hadd < self.settings.hadd
-            if primaries.meet(hadd, now):
-                self._effects.append(Happened(PrimariesMet(self.settings.hadd, hadd, steps_down)))
+            self._meet(hadd, now)
             if steps_down and primaries.beats(hadd, now):
                 self._signal(Signal.STEP_DOWN, now)
             return
@@ -376,6 +377,11 @@ class Engine:
         elif before is not None and before != hadd:
             self._signal(Signal.PRIMARY_BACK, now)
 
+    def _meet(self, other: Hadd, now: float) -> None:
+        if self._primaries.meet(other, now):
+            own = self.settings.hadd
+            self._effects.append(Happened(PrimariesMet(own, other, steps_down=other < own)))
+
     def _look_at_primary(self, now: float) -> None:
         """Whether the primary that this one depends on is gone."""
         if self.is_primary or self._primaries.is_there(now):
@@ -391,6 +397,7 @@ class Engine:
             period = self.settings.resolv_timeout / BEATS_PER_TIMEOUT
             self._beat_at = max(self._beat_at + period, now)
             self._send(topics.RESOLV_HEARTBEAT, primary_heartbeat(self.settings.hadd, NodeState.ONLINE))
+            self._primaries.beaten()
 
     def _refresh(self, now: float) -> None:
         if self._refresh_at is not None and now >= self._refresh_at and self.state is NetworkState.STARTED:

@@ -71,6 +71,7 @@ class PrimariesMet:
     """There are two primaries.
 
     Attributes:
+        other: its address; where it is the own one, neither can step down, and a person must change one of them.
         steps_down: whether this one steps down; otherwise the other should.
     """
 

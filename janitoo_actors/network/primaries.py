@@ -14,6 +14,10 @@ _ASK_AGAIN: Final = 1.0
 """Seconds between two questions to a primary that beats and has not answered."""
 
 
+_MOST_ECHOES: Final = 3
+"""How many beats with the own address, that are none of its own, a primary hears before it believes them."""
+
+
 class Primaries:
     """What is heard of other primaries.
 
@@ -34,6 +38,8 @@ class Primaries:
         self._period: float | None = None
         self._asked = float("-inf")
         self._met: dict[Hadd, float] = {}
+        self._echo_due = False
+        self._echoes: list[float] = []
 
     def forget(self, now: float) -> None:
         """Nobody could be heard until now."""
@@ -78,6 +84,24 @@ class Primaries:
         last = self._met.get(hadd)
         self._met[hadd] = now
         return last is None or now - last > self._limit
+
+    def beaten(self) -> None:
+        """This one, a primary, beats: it hears that itself."""
+        self._echo_due = True
+
+    def is_doubled(self, now: float) -> bool:
+        """A primary hears a beat with its own address; whether there must be another with that address.
+
+        Nothing in a beat says whose it is. But only one follows each of its own.
+        """
+        if self._echo_due:
+            self._echo_due = False
+            return False
+        self._echoes = [when for when in self._echoes if when > now - 2 * self._timeout] + [now]
+        if len(self._echoes) < _MOST_ECHOES:
+            return False
+        self._echoes.clear()
+        return True
 
     def asked(self, now: float) -> None:
         """It is asked something."""

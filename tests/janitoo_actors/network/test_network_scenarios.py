@@ -372,6 +372,15 @@ def test_of_two_primaries_the_one_with_the_higher_address_steps_down_until_the_o
     assert (lower.engine.is_primary, higher.engine.is_primary) == (True, False)
 
 
+def test_two_primaries_with_one_address_are_told(air: Air) -> None:
+    primaries = [controller(air, "0001/0000", primary=True) for _ in range(2)]
+    air.run(60)
+    for each in primaries:
+        met = [event for _, event in each.events if isinstance(event, PrimariesMet)]
+        assert met
+        assert met[0] == PrimariesMet(each.hadd, each.hadd, steps_down=False)
+
+
 def test_a_primary_alone_hears_itself_and_stays(air: Air) -> None:
     bus(air)
     primary = controller(air, "0001/0000", primary=True)
