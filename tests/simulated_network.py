@@ -39,6 +39,7 @@ class Air:
         loss, doubles: The shares of deliveries that are lost, and that come twice.
         delay: Seconds that a delivery takes at least, and at most.
         reorders: Whether what was sent later may come earlier; a broker keeps the order.
+        lose: Which messages are lost, besides.
         islands: The numbers of those who hear each other; everybody where it is empty.
         malformed: What some receiver has complained of.
     """
@@ -52,6 +53,7 @@ class Air:
         self.loss = self.doubles = 0.0
         self.delay = (0.001, 0.003)
         self.reorders = False
+        self.lose: Callable[[str, bytes], bool] = lambda _topic, _payload: False
         self.islands: list[set[int]] = []
         self.malformed: list[str] = []
         self._members: dict[int, Member] = {}
@@ -80,6 +82,8 @@ class Air:
         self.sent[kind] += 1
         self.bytes[kind] += len(payload)
         self.log.append((self.now, topic, payload))
+        if self.lose(topic, payload):
+            return
         for number, member in list(self._members.items()):
             if not self._reach(sender, number) or not member.listens_to(topic) or self.random.random() < self.loss:
                 continue

@@ -158,6 +158,24 @@ def test_a_bus_that_has_been_away_may_have_changed(air: Air) -> None:
     assert {key[2] for key in primary.values() if key[1] == "basic"} == {"value0", "value1", "value2"}
 
 
+def test_what_is_missing_is_asked_for_until_it_is_known(air: Air) -> None:
+    hosts = bus(air, poll=10_000)
+    air.lose = lambda topic, payload: "/reply" in topic and b"request_info_basics" in payload
+    primary = controller(air, "0001/0000", primary=True)
+    # A list that nobody answers takes its timeout, and the single controllers are asked, in vain.
+    assert 3.0 < wait_started(air, primary) < 6.5
+    air.run(20)
+    assert not [key for key in primary.values() if key[1] == "basic"]
+    asked = len(requests(air, "/nodes/0121/0000/request"))
+    assert asked <= 4 * len(Discovery)
+    air.lose = lambda _topic, _payload: False
+    air.run(25)
+    assert len([key for key in primary.values() if key[1] == "basic"]) == len(hosts.hadds)
+    air.log.clear()
+    air.run(600)
+    assert requests(air, "/nodes/0121/0000/request") == []
+
+
 def test_200_controllers_are_no_flood(air: Air) -> None:
     for number in range(200):
         bus(air, 100 + number, 2)
