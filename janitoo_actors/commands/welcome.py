@@ -32,7 +32,9 @@ def _lines(server: Server) -> Iterator[str]:
     online = sum(node.state is NodeState.ONLINE for node in nodes)
     yield ""
     where = f"{broker.host}:{broker.port}"
-    if all(board.on_air for board in server.boards):
+    if not server.boards:
+        yield f"no buses; the broker is {where}"
+    elif all(board.on_air for board in server.boards):
         yield f"{online} of {len(nodes)} nodes are online on {where}"
     else:
         yield f"{online} of {len(nodes)} nodes work, but nobody hears them: there is no connection to {where}"

@@ -20,7 +20,6 @@ from janitoo_actors.network.messages import (
     OffAir,
     OnAir,
     PrimaryHeard,
-    RoleChanged,
     ValueHeard,
 )
 from janitoo_actors.network.network import Network
@@ -112,8 +111,9 @@ class NetworkActor(LightActor):
         role = "primary" if event.is_primary else "secondary"
         tell = self._log.info if event.state in _TOLD else self._log.debug
         tell("network_state", state=event.state.value, role=role, nodes=network.nodes_count)
-        if event.is_primary != network.is_primary and self.system.lookup(self._leases) is not None:
-            self.tell_path(self._leases, RoleChanged(event.is_primary))
+        if self.system.lookup(self._leases) is not None:
+            # Only a primary, with its map, may give addresses away.
+            self.tell_path(self._leases, event)
 
 
 class _Wake:

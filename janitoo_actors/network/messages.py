@@ -152,11 +152,4 @@ class Happened:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class RoleChanged:
-    """To whoever owns the leases: whether this server is the primary now."""
-
-    is_primary: bool
-
-
 Effect = Send | SendList | Happened

@@ -28,15 +28,18 @@ _FLAT = frozenset({Genre.SYSTEM, Genre.COMMAND})
 class Network:
     """One network.
 
+    Args:
+        primary: the role that it begins with.
+
     Attributes:
         home_id: what the configuration calls it.
         map: what it is made of.
     """
 
-    def __init__(self, home_id: str = "") -> None:
+    def __init__(self, home_id: str = "", *, primary: bool = False) -> None:
         self.home_id = home_id
         self.map = NetworkMap()
-        self._now = NetworkChanged(NetworkState.STOPPED, is_primary=False, is_secondary=False, is_failed=False)
+        self._now = NetworkChanged(NetworkState.STOPPED, primary, not primary, is_failed=False)
         self._subscribers: dict[type[Any], list[Callable[[Any], None]]] = {}
         self._repeats = Repeats(structlog.get_logger())
 
@@ -105,6 +108,10 @@ class Network:
     def of_genre(self, genre: Genre) -> Mapping[str, Mapping[str, Any]]:
         """The values of a genre by address, uuid and (but for system values and commands) index."""
         return _Values(self.map.snapshot(), genre)
+
+    def addresses(self) -> frozenset[Hadd]:
+        """All addresses on the map, whatever the state of their nodes."""
+        return frozenset(self.map.snapshot())
 
     # -- queries -------------------------------------------------------------------------------------------------
 

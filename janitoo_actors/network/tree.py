@@ -19,7 +19,7 @@ _LINK_SHUTDOWN: Final = 1.5
 
 def make_network(config: NetworkConfig) -> Network:
     """The network, extended. Blocks for the imports of the extensions."""
-    network = Network(config.home_id)
+    network = Network(config.home_id, primary=config.is_primary)
     extend(network, config.extensions)
     return network
 

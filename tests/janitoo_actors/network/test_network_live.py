@@ -25,11 +25,14 @@ from janitoo_actors.network.network import Network
 from janitoo_actors.network.states import NetworkState
 from janitoo_actors.protocol.codes import CommandClass
 from janitoo_actors.protocol.hadd import Hadd
+from janitoo_actors.runtime.messages import Publish
+from janitoo_actors.runtime.mqtt import Arrived
 from mqtt_probe import Probe
 from replayed_peer import ReplayedPeer
 from running_server import TIMEOUT, RunningServer, run_command, running, system_section
 from simulated_network import value_of
-from supervisors import living
+from supervisors import LightActor, living
+from supervisors.actor import birth
 from tool_runs import run_program, start_program
 from waiting import wait_for
 
@@ -126,6 +129,7 @@ def test_a_primary_and_a_secondary_have_the_whole_map_of_originals(start: Start)
     assert list(primary.neighbours("0121/0001")) == ["0121/0000", "0121/0002", "0121/0003"]
     assert list(primary.nodes_with(49)) == NODES[1:]
     assert primary.network_controllers() == {}
+    assert {str(each) for each in primary.addresses()} == set(NODES)
     assert len(primary.values_of("0121/0001")) == len([key for key in all_values(primary) if key[0] == "0121/0001"])
     for absent in ("0121/0009", "nowhere"):
         assert absent not in primary.nodes
@@ -249,6 +253,41 @@ def test_a_broker_that_restarts_is_found_again(broker: Mosquitto, start: Start) 
     broker.start()
     wait(lambda: its.state is NetworkState.STARTED, "it is back")
     assert its.nodes_count == 4
+
+
+class Leases(LightActor):
+    """Somebody at the place of the leases, who answers each request with its payload."""
+
+    def __init__(self, heard: list[Any]) -> None:
+        super().__init__()
+        self._heard = heard
+
+    def on_receive(self, message: Any) -> None:
+        self._heard.append(message)
+        if isinstance(message, Arrived):
+            self.tell_path("/network/link", Publish("/reply/me", message.payload))
+
+
+def test_whoever_owns_the_leases_hears_requests_and_the_role(broker: Mosquitto, start: Start) -> None:
+    server = start("primary", "broadcast_timeout = 0.5")
+    heard: list[Any] = []
+    with birth(server.server.system, "/network/leases", None):
+        leases = Leases.start(heard)
+    wait(lambda: network(server).state is NetworkState.STARTED, "the start")
+    with Probe(broker.host, broker.port, subscribe=["/reply/#"]) as probe:
+        answer = probe.request("/dhcp/lease/new", {"rep_uuid": "me"}, "/reply/me", TIMEOUT)
+    assert answer.value == {"rep_uuid": "me"}
+    roles = [message for message in heard if isinstance(message, NetworkChanged)]
+    assert roles[-1] == NetworkChanged(NetworkState.STARTED, is_primary=True, is_secondary=False, is_failed=False)
+    leases.stop()
+
+
+def test_a_server_with_nothing_but_a_role_says_what_it_is(broker: Mosquitto, tmp_path: Path) -> None:
+    with run_command(write(tmp_path, broker, "primary")) as server:
+        server.wait_summary()
+        assert f"no buses; the broker is {broker.host}:{broker.port}\nprimary of the network, with" in server.out
+        assert server.interrupt() == 0
+    assert "server_stopped" in server.err
 
 
 # -- extensions ------------------------------------------------------------------------------------------------------
