@@ -27,38 +27,79 @@ LONGEST_RETRY: Final = 300.0
 """Seconds between two tries to complete what is known of a controller, at most."""
 
 
-@dataclass(slots=True)
-class Broadcast:
-    """One list, asked of every controller.
+class Everybody:
+    """The lists that are asked of every controller, one after the other; that of the nodes first.
+
+    Args:
+        timeout: seconds to wait where nobody answers, `broadcast_timeout`.
 
     Attributes:
-        expected: how many answers there were to the first list; 0 where that is not known yet.
+        what: the list at hand; None where none is asked.
     """
 
-    asked: float
-    timeout: float
-    expected: int
-    answers: int = 0
-    last: float | None = None
+    def __init__(self, timeout: float) -> None:
+        self.what: Discovery | None = None
+        self._timeout = timeout
+        self._ask_at: float | None = None
+        self._asked = 0.0
+        self._answers = 0
+        self._last: float | None = None
+        # How many have answered the first question.
+        self._expected = 0
+
+    def begin(self, what: Discovery, now: float, delay: float = 0.0) -> None:
+        """A list is to be asked, after a delay."""
+        if what is Discovery.NODES:
+            self._expected = 0
+        elif self.what is Discovery.NODES:
+            self._expected = self._answers
+        self.what = what
+        self._answers, self._last = 0, None
+        self._asked = now + delay
+        # Where nobody is there, that was waited for with the first.
+        self._ask_at = self._asked if self._is_worth_it else None
+
+    def question(self, now: float) -> Discovery | None:
+        """The list to ask for now, once; None where there is none."""
+        if self._ask_at is None or now < self._ask_at:
+            return None
+        self._ask_at = None
+        return self.what
 
     def heard(self, reply: ListHeard, now: float) -> None:
-        """An answer, or a piece of it, has come."""
-        self.last = now
-        self.answers += reply.last
+        """A reply, or a piece of one, has come."""
+        if reply.what is self.what:
+            self._last = now
+            self._answers += reply.last
 
     def somebody(self, now: float) -> None:
         """Somebody is there, whether or not there will be an answer."""
-        self.last = now if self.last is None else self.last
+        if self._last is None:
+            self._last = now
+
+    def is_over(self, now: float) -> bool:
+        """Whether all have answered that are expected to, or the answers have stopped coming."""
+        return 0 < self._expected <= self._answers or now >= self._due
+
+    def next_due(self) -> float | None:
+        """When there is something to do; None for never."""
+        if self.what is None:
+            return None
+        return self._due if self._ask_at is None else min(self._ask_at, self._due)
+
+    def end(self) -> None:
+        """Nothing is asked any more."""
+        self.what = self._ask_at = None
 
     @property
-    def complete(self) -> bool:
-        """Whether everybody has answered who is expected to."""
-        return 0 < self.expected <= self.answers
+    def _is_worth_it(self) -> bool:
+        return self.what is Discovery.NODES or self._expected > 0
 
     @property
-    def due(self) -> float:
-        """When it is over though not complete."""
-        return self.asked + self.timeout if self.last is None else max(self.last + QUIET, self.asked)
+    def _due(self) -> float:
+        if self._last is not None:
+            return max(self._last, self._asked) + QUIET
+        return self._asked + (self._timeout if self._is_worth_it else 0.0)
 
 
 @dataclass(slots=True)

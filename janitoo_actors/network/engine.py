@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from janitoo_actors.network.ageing import Ageing
-from janitoo_actors.network.asking import Broadcast, Resolving
+from janitoo_actors.network.asking import Everybody, Resolving
 from janitoo_actors.network.completing import Completing
 from janitoo_actors.network.events import Event, NetworkChanged, PrimariesMet
 from janitoo_actors.network.keeping import GONE, LATE, Keeper
@@ -74,9 +74,8 @@ class Engine:
         self._serving = Serving(self._keeper, settings.hadd)
         self._primaries = Primaries(settings.resolv_timeout)
         self._completing = Completing(self.map, settings.request_timeout)
-        self._broadcast: Broadcast | None = None
+        self._everybody = Everybody(settings.broadcast_timeout)
         self._resolving: Resolving | None = None
-        self._expected = 0
         self._discover_until = 0.0
         self._beat_at: float | None = None
         self._refresh_at: float | None = None
@@ -119,7 +118,7 @@ class Engine:
             self._completing.next_due(),
             None if late is None else max(late, self._aged_at + _AGEING_STEP),
             self._primaries.due if not self.is_primary else None,
-            self._broadcast.due if self._broadcast is not None else None,
+            self._everybody.next_due(),
             self._resolving.due if self._resolving is not None and self.state is NetworkState.RESOLV else None,
             self._discover_until if self.state is NetworkState.HEARTBEAT_DISCOVER and self._may_start else None,
         ]
@@ -148,6 +147,9 @@ class Engine:
             self._look_at_primary(now)
             self._look(now)
             self._step(now)
+            question = self._everybody.question(now)
+            if question is not None:
+                self._send(topics.BROADCAST_REQUEST, discovery_request(question, self.settings.hadd))
             for controller, what in self._completing.requests(now):
                 self._send(topics.node_request(Hadd(controller, 0)), discovery_request(what, self.settings.hadd))
             self._step(now)
@@ -168,7 +170,9 @@ class Engine:
         action, state = line
         before = self._described()
         self.state = state
-        self._broadcast = self._resolving = None
+        self._resolving = None
+        if state not in LIST_OF:
+            self._everybody.end()
         if signal is not Signal.ANSWERED:
             self.is_failed = signal is Signal.PRIMARY_LOST
             self._beat_at = self._refresh_at = None
@@ -182,7 +186,9 @@ class Engine:
             self._effects.append(Happened(self._described()))
         match action:
             case Action.ASK_ALL:
-                self._ask_all(now)
+                # Who has a map is in no hurry.
+                delay = self.settings.spread if signal is Signal.PRIMARY_LOST and len(self.map) > 0 else 0.0
+                self._everybody.begin(LIST_OF[state], now, delay)
             case Action.ASK_PRIMARY:
                 patience = self.settings.first_answer or self.settings.resolv_timeout
                 self._resolving = Resolving(now, patience, self.settings.request_timeout)
@@ -218,12 +224,7 @@ class Engine:
                 return self._may_start and (self._completing.idle or now >= self._discover_until)
             case NetworkState.HEARTBEAT | NetworkState.DISPATCH:
                 return True
-        broadcast = self._broadcast
-        if broadcast is None or not (broadcast.complete or now >= broadcast.due):
-            return False
-        if self.state is NetworkState.BROADCAST_NODES:
-            self._expected = broadcast.answers
-        return True
+        return self._everybody.is_over(now)
 
     @property
     def _may_start(self) -> bool:
@@ -251,16 +252,6 @@ class Engine:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    def _ask_all(self, now: float) -> None:
-        what = LIST_OF[self.state]
-        is_first = what is Discovery.NODES
-        if is_first or self._expected:
-            self._broadcast = Broadcast(now, self.settings.broadcast_timeout, 0 if is_first else self._expected)
-            self._send(topics.BROADCAST_REQUEST, discovery_request(what, self.settings.hadd))
-        else:
-            # Nobody is there: that was waited for already.
-            self._broadcast = Broadcast(now, 0.0, 0)
-
     def _ask_lists(self, lists: Iterable[Discovery], now: float) -> None:
         """Ask the primary."""
         for what in lists:
@@ -284,9 +275,8 @@ class Engine:
         """Somebody is there who is not on the map."""
         if self.is_primary or self.is_failed:
             self._completing.look_soon(hadd.controller, now)
-            if self._broadcast is not None:
-                # It has come after the question: nobody need be waited for until the timeout.
-                self._broadcast.somebody(now)
+            # It may have come after the question: nobody need be waited for until the timeout.
+            self._everybody.somebody(now)
 
     # -- lists and heartbeats ------------------------------------------------------------------------------------
 
@@ -298,8 +288,8 @@ class Engine:
             if self.is_failed:
                 self._signal(Signal.PRIMARY_BACK, now)
         self._tell(self._keeper.take_list(reply, now), now)
-        if reply.via is Via.BROADCAST and self._broadcast is not None and LIST_OF.get(self.state) is reply.what:
-            self._broadcast.heard(reply, now)
+        if reply.via is Via.BROADCAST:
+            self._everybody.heard(reply, now)
         elif reply.via is Via.NODE and reply.last:
             self._completing.answered(now)
         elif reply.via is Via.RESOLV and self._resolving is not None:

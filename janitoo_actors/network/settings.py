@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from janitoo_actors.protocol.hadd import Hadd
+
+SPREAD: Final = 1.0
+"""Seconds over which secondaries that lose their primary at one moment spread their questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +31,8 @@ class Settings:
     heartbeat_timeout: float = 5.0
     heartbeat_count: int = 3
     first_answer: float | None = None
+
+    @property
+    def spread(self) -> float:
+        """Its own share of `SPREAD`: the same each time, and for neighbouring addresses far apart."""
+        return SPREAD * ((self.hadd.controller * 0.618 + self.hadd.node * 0.382) % 1.0)

@@ -269,6 +269,26 @@ def test_the_will_of_a_primary_is_heard_at_once(air: Air) -> None:
     assert set(known) == {4}
 
 
+def test_secondaries_that_lose_their_primary_at_one_moment_do_not_ask_at_one_moment(air: Air) -> None:
+    bus(air)
+    primary = controller(air, "0001/0000", primary=True)
+    secondaries = [controller(air, f"{number:04d}/0000", primary=False) for number in range(10, 20)]
+    wait_started(air, primary, *secondaries)
+    air.log.clear()
+    primary.crash()
+    air.run_until(lambda: all(each.engine.is_failed for each in secondaries), 1)
+    wait_started(air, *secondaries, limit=5)
+    asked = sorted(
+        when for when, _, payload in air.log if b"request_info_nodes" in payload and b'"data"' not in payload
+    )
+    assert len(asked) == 10
+    assert asked[-1] - asked[0] > 0.5
+    assert max(sum(1 for each in asked if when <= each < when + 0.1) for when in asked) <= 3
+    # Whoever has no map is in a hurry.
+    late = controller(air, "0030/0000", primary=False)
+    assert wait_started(air, late) < 5.5
+
+
 def test_a_primary_that_falls_silent_is_missed_after_resolv_timeout(air: Air) -> None:
     bus(air)
     primary = controller(air, "0001/0000", primary=True)
