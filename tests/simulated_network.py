@@ -206,6 +206,7 @@ class Controller(Member):
             self.air.leave(self.number)
             self.number = None
             self.engine = Engine(self.settings)
+            self._wake_at = None
 
     def will(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         if self.settings.primary:

@@ -8,6 +8,7 @@ from typing import Final
 from janitoo_actors.network.asking import Direct
 from janitoo_actors.network.keeping import GONE
 from janitoo_actors.network.nodemap import NetworkMap
+from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import Discovery
 
 CHECK_DELAY: Final = 0.05
@@ -25,6 +26,7 @@ class Completing:
         self._map = network_map
         self._direct = Direct(timeout)
         self._looks: dict[int, float] = {}
+        self._unknown: dict[int, set[Hadd]] = {}
 
     @property
     def idle(self) -> bool:
@@ -36,6 +38,11 @@ class Completing:
         may_ask = self._direct.may_ask(controller)
         due = now + delay if may_ask is None else max(now + delay, may_ask)
         self._looks[controller] = min(self._looks.get(controller, due), due)
+
+    def heard_of(self, hadd: Hadd, now: float) -> None:
+        """A node is heard of that is not on the map."""
+        self._unknown.setdefault(hadd.controller, set()).add(hadd)
+        self.look_soon(hadd.controller, now)
 
     def look_at_all(self, now: float) -> None:
         """Look at every controller on the map."""
@@ -56,8 +63,9 @@ class Completing:
         for controller in [each for each, due in self._looks.items() if due <= now]:
             del self._looks[controller]
             nodes = self._map.of_controller(controller)
-            if not nodes:
-                # Should it be heard of again, it is asked again.
+            unknown = self._unknown.pop(controller, set())
+            if not nodes or any(hadd not in self._map for hadd in unknown):
+                # Should that be in vain, then when it is heard of again.
                 self.ask(controller, now)
                 is_new = True
             elif building:
@@ -85,8 +93,9 @@ class Completing:
     def forget_looks(self) -> None:
         """Look at nobody any more."""
         self._looks.clear()
+        self._unknown.clear()
 
     def clear(self) -> None:
         """Nothing is asked any more."""
-        self._looks.clear()
+        self.forget_looks()
         self._direct.clear()

@@ -190,9 +190,7 @@ class Engine:
                 delay = self.settings.spread if signal is Signal.PRIMARY_LOST and len(self.map) > 0 else 0.0
                 self._everybody.begin(LIST_OF[state], now, delay)
             case Action.ASK_PRIMARY:
-                patience = self.settings.first_answer or self.settings.resolv_timeout
-                self._resolving = Resolving(now, patience, self.settings.request_timeout)
-                self._ask_lists(Discovery, now)
+                self._ask_primary(now)
             case Action.COMPLETE:
                 self._discover_until = now + self.settings.request_timeout
                 self._completing.look_at_all(now)
@@ -252,6 +250,11 @@ class Engine:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
+    def _ask_primary(self, now: float) -> None:
+        patience = self.settings.first_answer or self.settings.resolv_timeout
+        self._resolving = Resolving(now, patience, self.settings.request_timeout)
+        self._ask_lists(Discovery, now)
+
     def _ask_lists(self, lists: Iterable[Discovery], now: float) -> None:
         """Ask the primary."""
         for what in lists:
@@ -274,7 +277,7 @@ class Engine:
     def _unknown(self, hadd: Hadd, now: float) -> None:
         """Somebody is there who is not on the map."""
         if self.is_primary or self.is_failed:
-            self._completing.look_soon(hadd.controller, now)
+            self._completing.heard_of(hadd, now)
             # It may have come after the question: nobody need be waited for until the timeout.
             self._everybody.somebody(now)
 
@@ -362,7 +365,10 @@ class Engine:
                 # It is back when it answers: some beat though they do not.
                 self._ask_lists([Discovery.NODES], now)
         elif self.state is NetworkState.RESOLV:
-            if self._resolving is not None and not self._resolving.answered and primaries.may_ask(now):
+            if before is not None and before != hadd:
+                # Another one than that which is asked.
+                self._ask_primary(now)
+            elif self._resolving is not None and not self._resolving.answered and primaries.may_ask(now):
                 self._ask_lists(Discovery, now)
         elif before is not None and before != hadd:
             self._signal(Signal.PRIMARY_BACK, now)

@@ -53,8 +53,10 @@ class Primaries:
         if self.current is not None and hadd > self.current and self.is_there(now):
             return False
         if hadd != self.current:
+            if self.current is not None or not self._known:
+                # Otherwise it is the one that has answered, most likely: an answer does not say whose it is.
+                self.of_ours = False
             self.current = hadd
-            self.of_ours = False
             self._asked = float("-inf")
             self._forget_rhythm()
         if self._last_beat is not None:

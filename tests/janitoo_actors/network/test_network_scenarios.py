@@ -350,6 +350,37 @@ def test_a_lost_chunk_is_asked_for_again(air: Air) -> None:
     assert secondary.values().keys() == primary.values().keys()
 
 
+def test_a_primary_that_is_replaced_while_it_answers_is_compared_with_its_successor(air: Air) -> None:
+    bus(air, 121, 2)
+    first = controller(air, "0003/0000", primary=True)
+    wait_started(air, first)
+    # Of its answers, one list is lost, and then the other primary beats.
+    air.lose = lambda topic, payload: "/resolv/reply/" in topic and b"request_info_users" in payload
+    secondary = controller(air, "0002/0000", primary=False)
+    air.run(0.1)
+    assert secondary.engine.state is NetworkState.RESOLV
+    silence(air, first)
+    second = controller(air, "0001/0000", primary=True)
+    wait_started(air, second, secondary)
+    air.lose = lambda _topic, _payload: False
+    air.run(5)
+    air.log.clear()
+    air.run(70)
+    assert len(requests(air, "/dhcp/resolv/request/")) == len(Discovery)
+
+
+def test_a_node_that_its_controller_has_not_told_of_is_asked_for(air: Air) -> None:
+    hosts = bus(air, 121, 2)
+    primary = controller(air, "0001/0000", primary=True)
+    wait_started(air, primary)
+    air.run(10)
+    hosts.hadds.append("0121/0002")
+    hosts.publish("/dhcp/heartbeat/0121/0002", "ONLINE")
+    air.run(5)
+    assert list(primary.states()) == hosts.hadds
+    assert len(primary.values()) == 9
+
+
 def test_lists_that_are_the_same_are_not_sent_again(air: Air) -> None:
     bus(air, 121, 40)
     primary = controller(air, "0001/0000", primary=True)
