@@ -27,6 +27,7 @@ class Completing:
         self._direct = Direct(timeout)
         self._looks: dict[int, float] = {}
         self._unknown: dict[int, set[Hadd]] = {}
+        self._back: set[int] = set()
 
     @property
     def idle(self) -> bool:
@@ -44,13 +45,18 @@ class Completing:
         self._unknown.setdefault(hadd.controller, set()).add(hadd)
         self.look_soon(hadd.controller, now)
 
+    def came_back(self, hadd: Hadd, now: float) -> None:
+        """A node is there again. Where it is a controller, it may have another configuration now."""
+        if hadd.is_controller:
+            self._back.add(hadd.controller)
+        self.look_soon(hadd.controller, now)
+
     def look_at_all(self, now: float) -> None:
         """Look at every controller on the map."""
         for controller in self._map.controllers:
             self.look_soon(controller, now, 0.0)
 
-    def ask(self, controller: int, now: float) -> None:
-        """Ask a controller for all of its lists."""
+    def _ask(self, controller: int, now: float) -> None:
         self._direct.ask(controller, Discovery, now)
 
     def look(self, now: float, *, building: bool) -> bool:
@@ -64,16 +70,18 @@ class Completing:
             del self._looks[controller]
             nodes = self._map.of_controller(controller)
             unknown = self._unknown.pop(controller, set())
-            if not nodes or any(hadd not in self._map for hadd in unknown):
+            is_back = controller in self._back and not building
+            self._back.discard(controller)
+            if not nodes or is_back or any(hadd not in self._map for hadd in unknown):
                 # Should that be in vain, then when it is heard of again.
-                self.ask(controller, now)
+                self._ask(controller, now)
                 is_new = True
             elif building:
                 continue
             elif not any(node.has_gaps() for node in nodes):
                 self._direct.settled(controller)
             elif any(node.state not in GONE for node in nodes):
-                self.ask(controller, now)
+                self._ask(controller, now)
                 self.look_soon(controller, now)
         return is_new
 
@@ -94,6 +102,7 @@ class Completing:
         """Look at nobody any more."""
         self._looks.clear()
         self._unknown.clear()
+        self._back.clear()
 
     def clear(self) -> None:
         """Nothing is asked any more."""

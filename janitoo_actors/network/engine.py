@@ -318,9 +318,8 @@ class Engine:
         for node in nodes:
             self._tell(self._keeper.take_state(node, beat.state, now), now)
             is_back = node.state in GONE and beat.state not in GONE
-            if is_back and node.hadd.is_controller and self.has_map and not self._is_kept_by_primary:
-                # It has been away, and may have come back with another configuration.
-                self._completing.ask(node.hadd.controller, now)
+            if is_back and not self._is_kept_by_primary:
+                self._completing.came_back(node.hadd, now)
 
     def _age(self, now: float) -> None:
         if now < self._aged_at + _AGEING_STEP:

@@ -176,6 +176,21 @@ def test_what_is_missing_is_asked_for_until_it_is_known(air: Air) -> None:
     assert requests(air, "/nodes/0121/0000/request") == []
 
 
+def test_who_was_away_when_it_should_have_been_asked_is_asked_when_it_is_back(air: Air) -> None:
+    hosts = bus(air, heartbeat=10.0, poll=10_000)
+    air.lose = lambda topic, payload: "/reply" in topic and b"request_info_systems" in payload
+    primary = controller(air, "0001/0000", primary=True)
+    wait_started(air, primary)
+    air.run(100)
+    hosts.crash()
+    air.lose = lambda _topic, _payload: False
+    # All tries that were planned fall into its absence.
+    air.run(400)
+    hosts.start()
+    air.run(301)
+    assert len([key for key in primary.values() if key[1] == "system"]) == len(hosts.hadds)
+
+
 def test_200_controllers_are_no_flood(air: Air) -> None:
     for number in range(200):
         bus(air, 100 + number, 2)
