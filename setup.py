@@ -89,5 +89,8 @@ setup(
             "hostsensor.processes = drivers.hostsensor:Processes",
             "hostsensor.picpu = drivers.hostsensor:PiCpu",
         ],
+        "janitoo_actors.network": [
+            "webcontrollers = janitoo_actors.network.webcontrollers:extend",
+        ],
     },
 )

@@ -10,8 +10,8 @@ from typing import Any
 from brokers import Mosquitto
 from janitoo_actors.configuration.model import BrokerConfig
 from janitoo_actors.network.leases.server import Heard, LeaseServer, LeaseShelf
+from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.hadd import Hadd
-from janitoo_actors.protocol.leases import ALL_REPLIES, ALL_REQUESTS
 from janitoo_actors.protocol.messages import NodeState, dump
 from janitoo_actors.runtime.messages import Publish
 from janitoo_actors.runtime.mqtt import Arrived, Connected, MqttConnection
@@ -29,7 +29,7 @@ class StationLink(PinnedActor):
         super().__init__()
         self.station = station
         self.connection = MqttConnection(
-            station.broker, "station", None, (ALL_REQUESTS, ALL_REPLIES, f"{HEARTBEAT}#"), self.tell_self
+            station.broker, "station", None, (topics.LEASE_REQUESTS, topics.REPLIES, f"{HEARTBEAT}#"), self.tell_self
         )
 
     def on_start(self) -> None:

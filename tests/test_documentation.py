@@ -33,8 +33,8 @@ CONFIGURATION = ROOT / "docs/configuration.md"
 REFERENCE = ROOT / "docs/reference.md"
 TOOLS = ROOT / "docs/tools.md"
 
-COMMANDS = ("run", "reload", "query", "spy", "collect", "check", "config")
-NAMES = frozenset({*COMMANDS, "node", "query", "show", "init", "diff"})
+COMMANDS = ("run", "reload", "query", "network", "spy", "collect", "check", "config")
+NAMES = frozenset({*COMMANDS, "node", "query", "show", "init", "diff", "leases"})
 # How a command is shown: alone, after a prompt, from the folder of the virtual environment. What it says has a colon.
 COMMAND = re.compile(
     r"(?:\$ )?(?:\.venv/bin/|/opt/janitoo/venv/bin/)?((?:jnt_[a-z]+|janitoo)(?: (?!(?:[a-z]+ ?)+: ).*)?)"
@@ -109,7 +109,7 @@ def test_every_key_of_system_is_in_the_reference(key: str) -> None:
 def test_there_is_something_to_test() -> None:
     assert len(CONFS) >= 2
     assert [len(of(info)) >= 1 for info in ("ini", "ini fragment", "ini wrong", "python")] == [True] * 4
-    known = {"", "ini", "ini fragment", "ini wrong", "python"}
+    known = {"", "ini", "ini fragment", "ini wrong", "mermaid", "python"}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in known] == []
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from janitoo_actors.commands.client import Message, Requester
+from janitoo_actors.commands.client import Message, Requester, ToolError
 from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.codes import CommandClass, Genre
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import Discovery
 from janitoo_actors.protocol.reading import iter_nodes, iter_values, read_json
+from janitoo_actors.protocol.resolv import LookUp, found_nodes
 
 QUIET_TIME: Final = 0.4
 """Seconds without a further answer after which a broadcast is answered. Original servers answer in 1 to 50 ms."""
@@ -132,6 +133,30 @@ def ask_value(
         values = [each for each in iter_values(_json(message)) if _answers(each, question, reply_hadd)]
         if values:
             return message, in_order(values)
+    return None
+
+
+def ask_primary(
+    requester: Requester, lookup: LookUp, timeout: float
+) -> tuple[Message, dict[str, Mapping[str, Any]]] | None:
+    """Look nodes up. Blocks until the primary has answered, or for `timeout` seconds.
+
+    Returns:
+        The answer as received, and its nodes by address; None where nobody answered.
+
+    Raises:
+        ToolError: where the connection is lost, or the primary answers that it cannot serve this.
+    """
+    requester.subscribe([topics.reply(lookup.rep_uuid)], timeout)
+    requester.publish(lookup.topic, lookup.payload())
+    deadline = time.monotonic() + timeout
+    while (message := requester.receive(deadline - time.monotonic())) is not None:
+        content = _json(message)
+        if isinstance(content, Mapping) and content.get("rep_uuid", lookup.rep_uuid) == lookup.rep_uuid:
+            try:
+                return message, found_nodes(lookup, content)
+            except LookupError as error:
+                raise ToolError(f"the primary answers: {error}") from None
     return None
 
 

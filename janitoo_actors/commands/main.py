@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "run": "run the buses of a configuration file",
     "reload": "have a running server take over its changed file",
     "query": "ask nodes, and read and write values",
+    "network": "show the map of the network: every node, its state, and when it was last heard of",
     "spy": "print the messages of the network as they come",
     "collect": "print what the installed buses and components declare",
     "check": "say everything that is wrong with a configuration file, and start nothing",
@@ -41,7 +42,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`janitoo run|reload|check|config|query|spy|collect …`. Blocks until the command is done; returns its exit code.
+    """`janitoo run|reload|check|config|query|network|spy|collect …`. Blocks until it is done; returns its exit code.
 
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_hadd_argument(node, "the controller's address")
     _add_list_argument(node)
     _add_value_arguments(action("query", "read or write one value", _run_query))
+    _add_lookup_arguments(
+        action("resolv", "ask the primary for the nodes with a class, a name or an address", _run_resolv)
+    )
     for name, (summary, _names) in _CODES.items():
         action(name, f"list {summary}", _run_codes)
 
@@ -100,6 +104,54 @@ def _add_value_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             name, type=arguments.boolean, nargs="?", const=True, default=default, metavar="True", help=summary
         )
+
+
+def _add_lookup_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--hadd", type=arguments.hadd, metavar="CCCC/NNNN", help="the node with this address")
+    parser.add_argument(
+        "--cmdclass",
+        type=arguments.command_class,
+        action="append",
+        help="the nodes with this command class: decimal, 0x and hexadecimal, or a name; with all, where given again",
+    )
+    parser.add_argument("--name", help="the nodes with this name")
+    parser.add_argument("--location", help="the nodes at this place; with --name, those that have both")
+
+
+def _run_resolv(args: argparse.Namespace) -> int:
+    from janitoo_actors.commands.asking import ask_primary, in_order
+    from janitoo_actors.commands.client import ToolError, open_requester
+    from janitoo_actors.protocol.resolv import LookUp
+
+    named = args.name is not None or args.location is not None
+    if [args.hadd is not None, args.cmdclass is not None, named].count(True) != 1:
+        raise ToolError("expected one of --hadd, --cmdclass, and --name or --location")
+    lookup = LookUp(secrets.token_hex(8), args.hadd, args.name, args.location, tuple(args.cmdclass or ()))
+    address = arguments.broker_address(args)
+    with open_requester(address) as requester:
+        answer = ask_primary(requester, lookup, address.timeout)
+    if answer is None:
+        _complain(
+            f"no answer from a primary within {address.timeout:g} s: is one running, and on this broker ({address})? "
+            "Originals do not answer look-ups"
+        )
+        return 1
+    message, nodes = answer
+    if args.output == "raw":
+        _print_raw([message])
+    elif args.output == "json":
+        _print_json({"resolv": nodes})
+    else:
+        columns = (
+            Column("hadd", 10),
+            Column("uuid", 20),
+            Column("name", 25),
+            Column("location", 25),
+            Column("state", 0),
+        )
+        rows = [[node.get(column.title) for column in columns] for node in in_order(list(nodes.values()))]
+        _print_lines(titled("resolv", render(columns, rows)))
+    return 0
 
 
 def _run_network(args: argparse.Namespace) -> int:

@@ -33,11 +33,16 @@ def _lines(server: Server) -> Iterator[str]:
     online = sum(node.state is NodeState.ONLINE for node in nodes)
     yield ""
     where = f"{broker.host}:{broker.port}"
-    if all(board.on_air for board in boards):
+    if not boards:
+        yield f"no buses; the broker is {where}"
+    elif all(board.on_air for board in boards):
         yield f"{online} of {len(nodes)} nodes are online on {where}"
     else:
         yield f"{online} of {len(nodes)} nodes work, but nobody hears them: there is no connection to {where}"
         yield "(it is tried again and again; the log says what is wrong)"
+    if server.network is not None:
+        role = "primary" if server.network.is_primary else "secondary"
+        yield f"{role} of the network, with {server.network.nodes_count} nodes on its map so far"
     yield ""
     for node in nodes[:_MOST_NODES]:
         yield from _node_lines(node)

@@ -329,7 +329,8 @@ def node_texts(node: NodeConfig, device_class: type[Device], *, own: bool = Fals
         own: only the keys that every node has.
     """
     texts: dict[str, str | None] = {
-        "hadd": str(node.hadd),
+        # Nothing where it has none yet: then that of its bus is nobody's.
+        "hadd": str(node.hadd) if node.hadd.controller else None,
         "name": node.name,
         "location": node.location,
         "heartbeat": _text(node.heartbeat),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -61,7 +61,7 @@ def effective(config: ServerConfig, ini: IniFile) -> Iterator[tuple[str, list[Ef
             shown = _Shown(config, ini, kind.section)
             shown.defaults = {"service": config.system.service}
             yield kind.section, list(shown.all())
-    for bus in config.buses:
+    for bus in config.all_buses:
         yield bus.section, list(_of_node(config, ini, bus, bus.node))
         for component in bus.components:
             yield component.node.uuid, list(_of_node(config, ini, bus, component.node))
@@ -69,7 +69,9 @@ def effective(config: ServerConfig, ini: IniFile) -> Iterator[tuple[str, list[Ef
 
 def _of_node(config: ServerConfig, ini: IniFile, bus: BusConfig, node: NodeConfig) -> Iterator[Effective]:
     shown = _Shown(config, ini, node.uuid)
-    shown.defaults = {"name": node.name, "hadd": str(node.hadd)}
+    shown.defaults = {"name": node.name}
+    if not bus.node.hadd_assigned:
+        shown.defaults["hadd"] = str(node.hadd)
     shown.node = node
     shown.bus = bus
     return shown.all()
@@ -84,7 +86,7 @@ class _Shown:
     """
 
     def __init__(self, config: ServerConfig, ini: IniFile, section: str) -> None:
-        self.defaults: Mapping[str, str] = {}
+        self.defaults: dict[str, str] = {}
         self.node: NodeConfig | None = None
         self.bus: BusConfig | None = None
         self._ini = ini

@@ -99,7 +99,7 @@ def examine(path: Path, registry: Registry) -> Report:
         return Report(path, None, findings, ())
     problems = list(config.problems)
     working = []
-    for bus in config.buses:
+    for bus in config.all_buses:
         lacking = list(_lacking(path, bus))
         problems += lacking
         if not lacking:
@@ -108,7 +108,7 @@ def examine(path: Path, registry: Registry) -> Report:
     findings = _findings([*problems, *wrong_logging], (*config.warnings, *odd_logging))
     if wrong_logging:
         return Report(path, None, findings, ())
-    if not config.buses:
+    if config.is_idle:
         return Report(path, None, findings, ()).with_error("there is no bus to start")
     return Report(path, config, findings, tuple(working))
 

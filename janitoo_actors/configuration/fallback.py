@@ -28,7 +28,7 @@ def load_or_fall_back(path: Path, registry: Registry, *, fall_back: bool) -> Ser
     except ConfigurationFileError as error:
         broken = error.problems
     else:
-        if config.buses:
+        if not config.is_idle:
             return config
         told = sorted((*config.problems, *config.warnings), key=lambda problem: problem.line or 0)
         # The warnings too: a bus whose name is misspelt is a section that nothing reads.
@@ -53,7 +53,7 @@ def load_or_fall_back(path: Path, registry: Registry, *, fall_back: bool) -> Ser
         except ConfigurationFileError as error:
             broken = (*broken, *_of_copy(error.problems, copy))
         else:
-            if config.buses:
+            if not config.is_idle:
                 problems, warnings = _of_copy(config.problems, copy), _of_copy(config.warnings, copy)
                 return replace(config, problems=problems, warnings=warnings, copy=copy, broken=broken)
             broken = (*broken, *_of_copy(config.problems, copy))

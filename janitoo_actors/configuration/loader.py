@@ -19,7 +19,7 @@ from janitoo_actors.configuration.system import SystemSection, read_system
 from janitoo_actors.suggest import did_you_mean
 
 _LOGGING: Final = ("loggers", "handlers", "formatters")
-_RESERVED: Final = frozenset({SystemSection.section, "network", *_LOGGING, *(kind.section for kind in OTHER_SECTIONS)})
+_RESERVED: Final = frozenset({SystemSection.section, *_LOGGING, *(kind.section for kind in OTHER_SECTIONS)})
 """Sections that are no buses: the server's own, and those of Python's logging."""
 _RESERVED_PREFIXES: Final = ("logger_", "handler_", "formatter_")
 _ORIGINAL: Final = {
@@ -49,12 +49,12 @@ def load_ini(ini: IniFile, registry: Registry) -> ServerConfig:
     problems: list[Problem] = []
     warnings: list[Problem] = []
     system = read_system(ini, problems, warnings)
-    others = dict(_read_others(ini, problems, warnings))
     sections = _Sections(ini, registry)
     if SystemSection.section not in ini.sections and not sections.buses:
         expected = "neither [system] nor a bus in it: expected the configuration of a server"
         problems.append(Problem(path, None, None, None, expected))
     buses, bus_problems = _read_buses(ini, registry, sections, warnings)
+    others = dict(_read_others(ini, bus_problems, warnings))
     warnings.extend(sections.unread())
     warnings.extend(_exposed(ini, sections.exposed))
     if problems:
@@ -74,11 +74,15 @@ def load_ini(ini: IniFile, registry: Registry) -> ServerConfig:
 
 
 def _read_others(ini: IniFile, problems: list[Problem], warnings: list[Problem]) -> Iterator[tuple[str, Section]]:
-    """The sections of the server beside `[system]` that are in the file."""
+    """The sections of the server beside `[system]` that are in the file, but for those that are wrong."""
     for kind in OTHER_SECTIONS:
         if kind.section in ini.sections:
-            reader = SectionReader(ini, kind.section, problems, warnings)
-            yield kind.section, reader.read(kind)
+            found: list[Problem] = []
+            reader = SectionReader(ini, kind.section, found, warnings)
+            section = reader.read(kind)
+            problems += found
+            if not found:
+                yield kind.section, section
             reader.unread(kind.options, "this key")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from janitoo_actors.api.device import Bus, Component
 from janitoo_actors.api.schema import Section
+from janitoo_actors.configuration.network import NetworkSection
 from janitoo_actors.protocol.hadd import Hadd
 
 if TYPE_CHECKING:
@@ -227,3 +228,19 @@ class ServerConfig:
         """What the file has in a section of the server; None where the section is not there."""
         found = self.sections.get(kind.section)
         return found if isinstance(found, kind) else None
+
+    @property
+    def network(self) -> NetworkSection | None:
+        """`[network]`, where it gives the server a role."""
+        network = self.section(NetworkSection)
+        return network if network is not None and network.has_role else None
+
+    @property
+    def all_buses(self) -> tuple[BusConfig, ...]:
+        """The buses that are to be started, those without an address included."""
+        return (*self.buses, *self.unaddressed)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to run: no bus, and no role on the network."""
+        return not self.all_buses and self.network is None

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from janitoo_actors.api.schema import Option, Section, option_of
 from janitoo_actors.configuration.model import ServerConfig
+from janitoo_actors.configuration.network import NetworkSection
 from janitoo_actors.configuration.node_sections import BusSection, ComponentSection, bus_options, component_options
 from janitoo_actors.configuration.system import SystemSection
 
-OTHER_SECTIONS: Final[tuple[type[Section], ...]] = ()
+OTHER_SECTIONS: Final[tuple[type[Section], ...]] = (NetworkSection,)
 """The sections of the server beside `[system]`. A further one is declared as a `Section`, and added here."""
 
 SERVER_SECTIONS: Final[tuple[type[Section], ...]] = (SystemSection, *OTHER_SECTIONS)
@@ -28,7 +29,7 @@ def options_of(config: ServerConfig, section: str) -> Mapping[str, Option[Any]]:
     for kind in SERVER_SECTIONS:
         if kind.section == section:
             return kind.options
-    for bus in config.buses:
+    for bus in config.all_buses:
         if bus.section == section:
             return bus_options(bus.bus_class, section)
         for component in bus.components:

@@ -142,7 +142,7 @@ def _config(server: Server, _config: Config, _peer: Peer) -> Configured:
     if system["broker_password"]:
         system["broker_password"] = HIDDEN
     sections: dict[str, Mapping[str, str | None]] = {"system": system}
-    for bus in config.buses:
+    for bus in config.all_buses:
         sections[bus.section] = {**bus_texts(bus), **_of_node(bus.node, bus.bus_class)}
         for each in bus.components:
             sections[each.node.uuid] = _of_node(each.node, each.component_class)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import MalformedRequestError, NodeState, dump, load_object
 
@@ -19,13 +20,6 @@ OK: Final = 200
 REFUSED: Final = 400
 ANY: Final = -1
 """As `add_ctrl`: a new controller. As `add_node`: all nodes of the controller."""
-
-_LEASE: Final = "/dhcp/lease/"
-_REPLY: Final = "/reply/"
-ALL_REQUESTS: Final = f"{_LEASE}+"
-"""The subscription of whoever serves leases."""
-ALL_REPLIES: Final = f"{_REPLY}+"
-"""The subscription of whoever asks with many `rep_uuid`s."""
 
 _UUID: Final = re.compile(r"[^/+#]{1,128}")
 _LAST: Final = 9999
@@ -103,7 +97,7 @@ class LeaseRequest:
     @property
     def topic(self) -> str:
         """Where it is sent."""
-        return f"{_LEASE}{self.action.value}"
+        return f"{topics.LEASES}{self.action.value}"
 
     def payload(self) -> bytes:
         """What is sent."""
@@ -172,7 +166,7 @@ class LeaseAnswer:
     @property
     def topic(self) -> str:
         """Where it is sent."""
-        return f"{_REPLY}{self.rep_uuid}"
+        return topics.reply(self.rep_uuid)
 
     @property
     def hadd(self) -> Hadd | None:
@@ -232,14 +226,9 @@ def refused(rep_uuid: str, error: str, holder: Lease | None = None) -> LeaseAnsw
 def action_of(topic: str) -> LeaseAction | None:
     """What a topic asks for; None where it is none of the lease requests'."""
     try:
-        return LeaseAction(topic.removeprefix(_LEASE)) if topic.startswith(_LEASE) else None
+        return LeaseAction(topic.removeprefix(topics.LEASES)) if topic.startswith(topics.LEASES) else None
     except ValueError:
         return None
-
-
-def reply_uuid(topic: str) -> str | None:
-    """The `rep_uuid` of an answer's topic; None where it is no such topic."""
-    return topic.removeprefix(_REPLY) if topic.startswith(_REPLY) else None
 
 
 def parse_lease_request(action: LeaseAction, payload: bytes) -> LeaseRequest:

@@ -9,7 +9,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,16 +18,16 @@ import structlog
 from janitoo_actors.configuration.model import BrokerConfig, BusConfig, NodeConfig
 from janitoo_actors.errors import JanitooError, said
 from janitoo_actors.network.leases.client import Addressed, Effect, LeaseClient, Lost, Part, Phase, Send, Waiting
+from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.hadd import Hadd
-from janitoo_actors.protocol.leases import ALL_REPLIES, Options, parse_answer, reply_uuid, whole
+from janitoo_actors.protocol.leases import Options, parse_answer, whole
 from janitoo_actors.protocol.messages import load_object
+from janitoo_actors.runtime.addresses import Addresses, Follow
 from janitoo_actors.runtime.board import Node
 from janitoo_actors.runtime.mqtt import Arrived, Connected, Disconnected, LoopEnded, MqttConnection
 from janitoo_actors.runtime.repeats import Repeats
-from janitoo_actors.runtime.running import RunningConfig
 from supervisors import PinnedActor
 
-PRIMARY_HEARTBEAT: Final = "/dhcp/resolv/heartbeat"
 LAST_WORDS: Final = 1.0
 """Seconds that the broker has to take what is left to say."""
 _GOODBYE: Final = 0.3
@@ -35,50 +35,6 @@ _FIRST_STORE_RETRY: Final = 1.0
 _LAST_STORE_RETRY: Final = 60.0
 _SPREAD: Final = 2.0
 """Seconds over which buses spread that lock again because a primary has come."""
-
-
-class Addresses:
-    """What is known of the leased buses of a server; outlives the actor that keeps it. Any thread.
-
-    Args:
-        running: the configuration that is in force, and writes what changes.
-        apply: has a bus, by its section, run at addresses, by key. Must not block.
-        follow: called when the configuration has changed: the keeper is to look at it.
-    """
-
-    def __init__(
-        self,
-        running: RunningConfig,
-        apply: Callable[[str, Mapping[str, Hadd]], None],
-        follow: Callable[[], None],
-    ) -> None:
-        self._running = running
-        self.apply = apply
-        self.follow = follow
-
-    @property
-    def buses(self) -> dict[str, BusConfig]:
-        """The buses by section, with the addresses that they have by now."""
-        return self._running.leased
-
-    @property
-    def waiting(self) -> tuple[str, ...]:
-        """The sections of the buses that wait for an address."""
-        return self._running.waiting
-
-    @property
-    def foreign(self) -> frozenset[int]:
-        """The numbers of the server's other controllers."""
-        return frozenset(bus.node.hadd.controller for bus in self._running.current.buses if not bus.leased)
-
-    def store(self, section: str, options: Mapping[str, str]) -> None:
-        """Keep options of a section in the file. Blocks for the disk; raises JanitooError where it cannot."""
-        self._running.set(section, options)
-
-
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """The configuration has changed: look which buses there are."""
 
 
 class AddressKeeper(PinnedActor):
@@ -98,7 +54,7 @@ class AddressKeeper(PinnedActor):
         self._asked: dict[str, Sequence[Part]] = {}
         self._connected = False
         self._connection = MqttConnection(
-            broker, "addresses", will=None, subscriptions=(ALL_REPLIES, PRIMARY_HEARTBEAT), tell=self.tell_self
+            broker, "addresses", will=None, subscriptions=(topics.REPLIES, topics.RESOLV_HEARTBEAT), tell=self.tell_self
         )
 
     def on_start(self) -> None:
@@ -185,13 +141,13 @@ class AddressKeeper(PinnedActor):
 
     def _arrived(self, topic: str, payload: bytes) -> None:
         try:
-            if topic == PRIMARY_HEARTBEAT:
+            if topic == topics.RESOLV_HEARTBEAT:
                 beat = load_object(payload)
                 who = Hadd(whole(beat.get("add_ctrl")), whole(beat.get("add_node")))
                 for section, client in self._clients.items():
                     self._step(section, client.primary(who, str(beat.get("state")), time.monotonic()))
                 return
-            rep_uuid = reply_uuid(topic)
+            rep_uuid = topics.reply_uuid(topic)
             for section, client in self._clients.items():
                 # Most of what comes here is for others, and not worth reading.
                 if rep_uuid is not None and client.waits_for(rep_uuid):

@@ -19,8 +19,8 @@ from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.errors import ConfigurationError, JanitooError, TemporaryError, said
 from janitoo_actors.protocol.hadd import Hadd
+from janitoo_actors.runtime.addresses import Addresses
 from janitoo_actors.runtime.buses import Buses, BusOutcome, Prepared
-from janitoo_actors.runtime.leasing import Addresses
 from janitoo_actors.runtime.running import RunningConfig
 
 BUSY_PATIENCE: Final = 30.0
@@ -199,7 +199,7 @@ class Reloader:
         if config.problems:
             # Half of a file is not what anybody wanted; and a bus with a mistake in it must not be stopped for that.
             raise ReloadRefusedError([str(problem) for problem in config.problems])
-        if not config.buses and not config.unaddressed:
+        if config.is_idle:
             raise ReloadRefusedError([f"{path}: there is no bus to start"])
         return config
 

@@ -64,7 +64,7 @@ class RunningConfig:
     def leased(self) -> dict[str, BusConfig]:
         """The buses that have their addresses from a primary, or are to, by section."""
         config = self._current
-        return {bus.section: bus for bus in (*config.buses, *config.unaddressed) if bus.leased}
+        return {bus.section: bus for bus in config.all_buses if bus.leased}
 
     @property
     def waiting(self) -> tuple[str, ...]:

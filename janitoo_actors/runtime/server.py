@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -15,9 +15,9 @@ from janitoo_actors.configuration.model import ServerConfig
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.protocol.hadd import Hadd
+from janitoo_actors.runtime.addresses import Addresses, Follow
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.buses import Buses, prepare_all
-from janitoo_actors.runtime.leasing import Addresses, Follow
 from janitoo_actors.runtime.reload import Reloaded, Reloader
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.running import RunningConfig
@@ -29,6 +29,9 @@ from supervisors.wheel import TimerHandle
 _LEAST_WAIT: Final = 0.2
 """Seconds; also where `config_timeout` is 0."""
 
+if TYPE_CHECKING:
+    from janitoo_actors.network.network import Network
+
 
 class Server:
     """A server, for the plain thread that owns the process.
@@ -36,6 +39,7 @@ class Server:
     Attributes:
         running: its configuration, as it is now.
         started: when, in `time.monotonic()`.
+        network: what it knows of the network; None where it has no role there.
     """
 
     def __init__(
@@ -69,7 +73,13 @@ class Server:
         self._held_lock = threading.Lock()
         self._held_timers: dict[str, TimerHandle] = {}
         self._system.on_zombies = self._too_many_zombies
-        children = root_children(config, prepare_all(self._buses, config), self._addresses)
+        self.network: Network | None = None
+        if config.network is not None:
+            # Here and not above: a server without a role there has no use for it.
+            from janitoo_actors.network.tree import make_network
+
+            self.network = make_network(config.network)
+        children = root_children(config, prepare_all(self._buses, config), self._addresses, self.network)
         self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
         if config.copy is None:
             # It runs with it now.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
+from janitoo_actors.runtime.addresses import Addresses
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.bus import BusActor, Store
-from janitoo_actors.runtime.leasing import Addresses, AddressKeeper
 from janitoo_actors.runtime.link import Link
 from janitoo_actors.runtime.node import NodeActor
 from janitoo_actors.runtime.poller import Places, Poller
 from janitoo_actors.runtime.running import RunningConfig
 from janitoo_actors.runtime.values import Role
 from supervisors import Backoff, ChildSpec, ProcessActor, Strategy, Supervisor, SupervisorFlags
+
+if TYPE_CHECKING:
+    from janitoo_actors.network.network import Network
 
 BUS_SHUTDOWN: Final = 2.0
 """Seconds that a driver has to close; then it is left behind. The whole server has 5 s to stop."""
@@ -31,8 +34,10 @@ KEEPER_SHUTDOWN: Final = 1.5
 """Seconds to give leased addresses back."""
 
 
-def root_children(config: ServerConfig, buses: Sequence[ChildSpec], addresses: Addresses) -> list[ChildSpec]:
-    """The children of the root: the embedded broker where there is one, what keeps leased addresses, and the buses.
+def root_children(
+    config: ServerConfig, buses: Sequence[ChildSpec], addresses: Addresses, network: Network | None = None
+) -> list[ChildSpec]:
+    """The children of the root: a broker, the network, what keeps leased addresses, where there are any; and the buses.
 
     Args:
         buses: those to start. The list itself is kept: what is in it counts whenever their supervisor starts.
@@ -46,6 +51,10 @@ def root_children(config: ServerConfig, buses: Sequence[ChildSpec], addresses: A
 
         backoff = Backoff(minimum=0.5, maximum=system.max_backoff)
         children.append(ChildSpec("broker", Broker, (system.broker,), backoff=backoff, shutdown=2.0))
+    if config.network is not None and network is not None:
+        from janitoo_actors.network.tree import network_child
+
+        children.append(network_child(config.network, system, network))
     if addresses.buses:
         # Before the buses, as it ends after them.
         children.append(addresses_child(system, addresses))
@@ -56,6 +65,9 @@ def root_children(config: ServerConfig, buses: Sequence[ChildSpec], addresses: A
 
 def addresses_child(system: SystemConfig, addresses: Addresses) -> ChildSpec:
     """What keeps the addresses of leased buses; there is none where there is no such bus."""
+    # Here and not above: others need nothing of it.
+    from janitoo_actors.runtime.leasing import AddressKeeper
+
     return ChildSpec(
         "addresses",
         AddressKeeper,

@@ -13,6 +13,7 @@ import structlog
 
 from janitoo_actors.network.leases.rules import CONTROLLERS, Decision, LeaseBook
 from janitoo_actors.network.leases.store import BrokenDatabaseError, LeaseStore, LeaseStoreError
+from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.leases import (
     Lease,
@@ -25,7 +26,6 @@ from janitoo_actors.protocol.leases import (
     parse_answer,
     parse_lease_request,
     refused,
-    reply_uuid,
 )
 from janitoo_actors.protocol.messages import MalformedRequestError, NodeState
 from janitoo_actors.runtime.messages import Publish
@@ -92,8 +92,8 @@ class LeaseShelf:
 class LeaseServer(PinnedActor):
     """The actor that hands out addresses. It has a thread of its own, as it waits for the disk.
 
-    It is sent what arrives at `ALL_REQUESTS` and `ALL_REPLIES` (`Arrived`), what the map hears (`Heard`), and what
-    becomes of its role (`OtherPrimary`, `Serve`).
+    It is sent what arrives at `topics.LEASE_REQUESTS` and `topics.REPLIES` (`Arrived`), what the map hears (`Heard`),
+    and what becomes of its role (`OtherPrimary`, `Serve`).
 
     Args:
         path: the database.
@@ -199,7 +199,7 @@ class LeaseServer(PinnedActor):
     # -- requests ------------------------------------------------------------------------------------------------
 
     def _arrived(self, topic: str, payload: bytes) -> None:
-        rep_uuid = reply_uuid(topic)
+        rep_uuid = topics.reply_uuid(topic)
         if rep_uuid is not None:
             if rep_uuid in self._handing_over:
                 self._handed_over(payload)
@@ -318,10 +318,11 @@ class LeaseServer(PinnedActor):
             self._log.warning("lease_numbers_shared", others=others, next_numbers=list(self._controllers[:3]))
 
     def _serve(self, serves: bool) -> None:
-        stepped_down = self._shelf.serves and not serves
+        if serves == self._shelf.serves:
+            return
         self._shelf.serves = serves
         self._handing_over.clear()
-        if stepped_down:
+        if not serves:
             self._waiting.clear()
             self._hand_over(0, self._book.snapshot())
         else:

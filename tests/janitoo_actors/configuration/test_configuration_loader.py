@@ -475,7 +475,7 @@ def test_warning(load_text: Load, text: str, expected: str) -> None:
     assert list(map(str, config.warnings)) == [expected]
 
 
-@pytest.mark.parametrize("section", ["network", "logger_x", "handler_x", "formatter_x"])
+@pytest.mark.parametrize("section", ["logger_x", "handler_x", "formatter_x"])
 def test_sections_of_others_are_no_warnings(load_text: Load, section: str) -> None:
     assert (
         load_text(

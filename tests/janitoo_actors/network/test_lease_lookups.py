@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from janitoo_actors.network.leases.lookups import by_cmd_classes, by_hadd, by_name, known
@@ -34,9 +35,13 @@ def test_all_that_is_known_in_order() -> None:
 
 def test_one_by_its_address() -> None:
     answer = by_hadd("r", Hadd(10, 1), LEASES, NODES)
-    assert answer.lease() == Lease(Hadd(10, 1), "CPU load", "Attic", (49,), NodeState.ONLINE, 6.0, {"uuid": "u__load"})
-    assert by_hadd("r", Hadd(10, 0), LEASES, NODES).lease() == LEASES[Hadd(10, 0)]
-    assert by_hadd("r", Hadd(121, 3), LEASES, NODES).lease().name == "Uptime"
+    params = {"uuid": "u__load", "hadd": "0010/0001", "leased": True}
+    assert answer.lease() == Lease(Hadd(10, 1), "CPU load", "Attic", (49,), NodeState.ONLINE, 6.0, params)
+    assert by_hadd("r", Hadd(10, 0), LEASES, NODES).lease() == replace(
+        LEASES[Hadd(10, 0)], params={"uuid": "u", "leased": True}
+    )
+    other = by_hadd("r", Hadd(121, 3), LEASES, NODES).lease()
+    assert (other.name, other.params["leased"]) == ("Uptime", False)
     nobody = by_hadd("r", Hadd(7, 7), LEASES, NODES)
     assert (nobody.msg_status, nobody.msg_error) == (
         400,

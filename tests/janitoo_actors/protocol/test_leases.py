@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.leases import (
     ANY,
@@ -25,7 +26,6 @@ from janitoo_actors.protocol.leases import (
     parse_answer,
     parse_lease_request,
     refused,
-    reply_uuid,
 )
 from janitoo_actors.protocol.messages import MalformedRequestError, NodeState
 
@@ -94,7 +94,7 @@ LEASE = Lease(Hadd(10, 1), "Load", "Attic", (49, 112), NodeState.ONLINE, 12.5, {
 def test_an_answer_carries_the_lease_with_all_of_its_params() -> None:
     answer = granted("r", LEASE)
     assert answer.topic == "/reply/r"
-    assert reply_uuid(answer.topic) == "r"
+    assert topics.reply_uuid(answer.topic) == "r"
     assert json.loads(answer.payload()) == {
         "rep_uuid": "r",
         "msg_status": 200,
