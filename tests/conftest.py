@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ settings.load_profile("busy")
 # Servers and claims of these tests are their own, whatever else runs here. For the commands too that they run.
 os.environ["JANITOO_RUN_DIR"] = tempfile.mkdtemp(prefix="janitoo-tests-")
 atexit.register(shutil.rmtree, os.environ["JANITOO_RUN_DIR"], ignore_errors=True)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it runs in the background so, and the servers of these tests would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
