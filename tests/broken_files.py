@@ -130,10 +130,11 @@ def _nodes(file: File) -> list[str]:
 
 
 def _missing_address(file: File, chance: random.Random) -> Expected:
+    # Without those of its components, or with lease = True, it would be asked of a primary.
     bus = chance.choice(file.keys("auto_start"))
     at = file.line(bus, "hadd") - 1
     del file.lines[at], file.places[at]
-    return Expected(file.line(bus), bus, "hadd", "missing: expected the address of a bus")
+    return Expected(file.line(bus), bus, "hadd", "write the address of the bus, as hadd = ")
 
 
 def _same_bus_address(file: File, chance: random.Random) -> Expected:

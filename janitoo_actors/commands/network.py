@@ -46,6 +46,9 @@ _COLUMNS: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
+        "what", nargs="?", choices=["leases"], help="leases: the addresses that the primary has given away, not the map"
+    )
+    parser.add_argument(
         "--watch", action="store_true", help="go on until Ctrl+C: a live table, or a line for each change where piped"
     )
     parser.add_argument("--json", action="store_true", help="print JSON: of all nodes; with --watch, of each change")
@@ -60,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
     """
     from janitoo_actors.commands.client import open_requester
 
+    if args.what == "leases":
+        from janitoo_actors.commands.leases import run as show_leases
+
+        return show_leases(args)
     address = arguments.broker_address(args)
     with open_requester(address) as requester:
         watch = _Watch(requester, args)

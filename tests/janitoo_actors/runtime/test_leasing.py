@@ -290,3 +290,81 @@ def test_a_bus_in_a_process_of_its_own_gets_an_address_too(quiet: Mosquitto, tmp
         wait_for(lambda: sorted(primary.leases()) == ["0010/0000", "0010/0001"], TIMEOUT, "the leases")
         assert process.interrupt() == 0, process.both
     assert os.path.getsize(path) > 0
+
+
+# -- changing the file while the server runs -------------------------------------------------------------------------
+
+OTHER = "\n[hostsensor]\nhadd = 0100/0000\ncomponents.uptime = hostsensor.uptime\n"
+
+
+def reload(server: RunningServer) -> list[str]:
+    done = server.server.reload("test")
+    assert done is not None
+    return [line.strip() for line in done.plan.lines()]
+
+
+def test_a_reload_that_adds_a_bus_without_an_address_has_it_ask(quiet: Mosquitto, tmp_path: Path) -> None:
+    path = write(tmp_path / "my.conf", quiet, OTHER)
+    with (
+        station(quiet, tmp_path / "leases.sqlite") as primary,
+        running(path, example_drivers.registry(), online=False) as server,
+    ):
+        wait_running(server, "0100/0000", "0100/0001")
+        assert server.server.system.lookup("/addresses") is None
+        write(path, quiet, OTHER + BUS)
+        assert reload(server) == ["[nut] asks the network for an address"]
+        wait_running(server, "0010/0000", "0010/0001", "0010/0002", "0100/0000", "0100/0001")
+        assert options(path, "nut")["hadd"] == "0010/0000"
+        # What was written by the server is nothing new.
+        assert reload(server) == []
+        assert len(primary.leases()) == 3
+        # And back: it stops, and its lease is released.
+        write(path, quiet, OTHER)
+        assert reload(server) == ["[nut] stops"]
+        wait_running(server, "0100/0000", "0100/0001")
+        wait_for(
+            lambda: {each.state for each in primary.shelf.leases().values()} == {NodeState.OFFLINE}, TIMEOUT, "released"
+        )
+
+
+def test_a_reload_counts_for_a_bus_that_waits(quiet: Mosquitto, tmp_path: Path) -> None:
+    path = write(tmp_path / "my.conf", quiet, OTHER + BUS)
+    with running(path, example_drivers.registry(), online=False) as server:
+        wait_running(server, "0100/0000", "0100/0001")
+        assert server.server.waiting == ["nut"]
+        write(path, quiet, OTHER + BUS.replace("Cupboard", "Attic"))
+        assert reload(server) == ["[nut] location: 'Cupboard' → 'Attic'"] + [
+            f"[nut__{key}] location: 'Cupboard' → 'Attic'" for key in ("one", "two")
+        ]
+        write(path, quiet, OTHER)
+        assert reload(server) == ["[nut] does not ask for an address any more"]
+        assert server.server.waiting == []
+        write(path, quiet, OTHER + BUS)
+        assert reload(server) == ["[nut] asks the network for an address"]
+        # Somebody writes it down.
+        write(path, quiet, OTHER + BUS.replace("[nut]", "[nut]\nhadd = 0050/0000"))
+        assert reload(server) == ["[nut] starts: 0050/0000, 2 components"]
+        wait_running(server, "0050/0000", "0050/0001", "0050/0002", "0100/0000", "0100/0001")
+        assert server.server.waiting == []
+        with station(quiet, tmp_path / "leases.sqlite") as primary:
+            # It is nobody's lease.
+            assert primary.leases() == {}
+
+
+def test_a_component_that_is_added_to_a_leased_bus_gets_an_address_of_the_primary(
+    quiet: Mosquitto, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "my.conf", quiet)
+    with (
+        station(quiet, tmp_path / "leases.sqlite") as primary,
+        running(path, example_drivers.registry(), online=False) as server,
+    ):
+        wait_running(server, "0010/0000", "0010/0001", "0010/0002")
+        text = path.read_text(encoding="utf-8").replace("components.two", "components.three = nut.ups\ncomponents.two")
+        path.write_text(text, encoding="utf-8")
+        # It runs on at once, at the next free address.
+        assert reload(server) == ["[nut] restarts:", "[nut] components.three: nothing → 'nut.ups'"]
+        wait_running(server, "0010/0000", "0010/0001", "0010/0002", "0010/0003")
+        wait_for(lambda: len(primary.leases()) == 4, TIMEOUT, lambda: f"{primary.leases()}")
+        wait_for(lambda: options(path, "nut__three").get("hadd") == "0010/0003", TIMEOUT, "that it is kept")
+        assert reload(server) == []
