@@ -34,7 +34,7 @@ def _lines(server: Server) -> Iterator[str]:
     yield ""
     where = f"{broker.host}:{broker.port}"
     if not boards:
-        yield f"no buses; the broker is {where}"
+        yield f"{'no bus runs yet' if server.waiting else 'no buses'}; the broker is {where}"
     elif all(board.on_air for board in boards):
         yield f"{online} of {len(nodes)} nodes are online on {where}"
     else:

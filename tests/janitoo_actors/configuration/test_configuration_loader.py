@@ -552,7 +552,7 @@ def test_any_file_is_loaded_or_an_error(load_text: Load, file: dict[str, dict[st
         # Whatever starts can be shown.
         assert all(keys for _, keys in effective(config, read(Path("x.conf"))))
     report = examine(Path("x.conf"), example_drivers.registry())
-    assert (report.config is None) == (not config.buses)
+    assert (report.config is None) == config.is_idle
     assert all(str(problem).isprintable() for problem in (*config.problems, *config.warnings))
     nodes = [node for bus in config.buses for node in (bus.node, *(each.node for each in bus.components))]
     assert len({node.hadd for node in nodes}) == len(nodes)

@@ -14,7 +14,6 @@ from janitoo_actors.api.schema import INDEX, NAME, Section
 from janitoo_actors.configuration import loader, schema
 from janitoo_actors.configuration.examination import examine
 from janitoo_actors.configuration.extras import EXTRAS, how_to_install
-from janitoo_actors.configuration.ini import ConfigurationFileError
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.model import Isolation
 from janitoo_actors.configuration.registry import DriverError, Registry
@@ -49,7 +48,8 @@ def path(tmp_path: Path) -> Path:
         ("system", "broker_port", Applies.RESTART_BUS, "1883"),
         ("system", "broker_password_file", Applies.RESTART_BUS, None),
         ("system", "log_format", Applies.IN_PLACE, "console"),
-        ("nut", "hadd", Applies.RESTART_BUS, None),
+        ("nut", "hadd", Applies.RESTART_BUS, "asked of the network"),
+        ("nut", "lease", Applies.IN_PLACE, "True without hadd, otherwise False"),
         ("nut", "name", Applies.IN_PLACE, "UPS server"),
         ("nut", "location", Applies.IN_PLACE, "Default location"),
         ("nut", "heartbeat", Applies.IN_PLACE, "30"),
@@ -101,10 +101,10 @@ def test_option_is_declared_as_a_whole(option: Option[Any]) -> None:
 # -- a further section -----------------------------------------------------------------------------------------------
 
 
-class Network(Section):
+class Gateway(Section):
     """A section as another part of the server declares it."""
 
-    section = "network"
+    section = "gateway"
     help = "Its part in the network"
     is_primary = Option(Bool(), default=False, help="Whether it keeps the map", applies=Applies.RESTART_SERVER)
     is_secondary = Option(Bool(), default=False, help="Whether it helps", applies=Applies.RESTART_SERVER)
@@ -119,17 +119,18 @@ class Network(Section):
 
 
 @pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> None:
+def gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     """The section is declared."""
-    monkeypatch.setattr(loader, "OTHER_SECTIONS", (Network,))
-    monkeypatch.setattr(schema, "SERVER_SECTIONS", (*schema.SERVER_SECTIONS, Network))
+    monkeypatch.setattr(loader, "OTHER_SECTIONS", (Gateway,))
+    monkeypatch.setattr(loader, "_RESERVED", frozenset({*loader._RESERVED, Gateway.section}))
+    monkeypatch.setattr(schema, "SERVER_SECTIONS", (*schema.SERVER_SECTIONS, Gateway))
 
 
-@pytest.mark.usefixtures("network")
+@pytest.mark.usefixtures("gateway")
 def test_further_section_is_read(path: Path) -> None:
-    path.write_text(f"{FILE}[network]\nis_primary = yes\nextensions = a, b\nis_secondry = no\nold = x\n")
+    path.write_text(f"{FILE}[gateway]\nis_primary = yes\nextensions = a, b\nis_secondry = no\nold = x\n")
     config = load(path, example_drivers.registry())
-    section = config.section(Network)
+    section = config.section(Gateway)
     assert section is not None
     assert (section.is_primary, section.is_secondary, section.resolv_timeout) == (True, False, 5)
     assert section.extensions == ("a", "b")
@@ -138,24 +139,25 @@ def test_further_section_is_read(path: Path) -> None:
         "nothing reads this key; did you mean 'is_secondary'?",
         "nothing reads this key of original servers: the map is always kept",
     ]
-    option = lookup(config, "network", "resolv_timeout")
+    option = lookup(config, "gateway", "resolv_timeout")
     assert option is not None
     assert option.shown_default == "5"
 
 
-@pytest.mark.usefixtures("network")
+@pytest.mark.usefixtures("gateway")
 def test_further_section_that_is_not_there(path: Path) -> None:
-    assert load(path, example_drivers.registry()).section(Network) is None
+    assert load(path, example_drivers.registry()).section(Gateway) is None
 
 
-@pytest.mark.usefixtures("network")
+@pytest.mark.usefixtures("gateway")
 def test_further_section_is_checked(path: Path) -> None:
-    path.write_text(f"{FILE}[network]\nis_primary = yes\nis_secondary = yes\nresolv_timeout = 0\n")
-    with pytest.raises(ConfigurationFileError) as failure:
-        load(path, example_drivers.registry())
-    assert [str(each).removeprefix(f"{path}:") for each in failure.value.problems] == [
-        "9: [network] is_secondary = 'yes': expected one of the two roles",
-        "10: [network] resolv_timeout = '0': expected a number of seconds, more than 0",
+    path.write_text(f"{FILE}[gateway]\nis_primary = yes\nis_secondary = yes\nresolv_timeout = 0\n")
+    config = load(path, example_drivers.registry())
+    # The buses run without it.
+    assert (config.section(Gateway), len(config.buses)) == (None, 1)
+    assert [str(each).removeprefix(f"{path}:") for each in config.problems] == [
+        "9: [gateway] is_secondary = 'yes': expected one of the two roles",
+        "10: [gateway] resolv_timeout = '0': expected a number of seconds, more than 0",
     ]
 
 
