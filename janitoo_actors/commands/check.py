@@ -94,6 +94,8 @@ def _summary(report: Report) -> str:
     counts = f"{_count(report.errors, 'error')}, {_count(warnings, 'warning')}"
     if report.config is None:
         return f"{counts}: the server would not start"
+    if not report.config.all_buses:
+        return f"{counts}: the server would work; it has no buses"
     works = ", ".join(report.buses) or "none of its buses"
     return f"{counts}: {printable(works)} would work"
 

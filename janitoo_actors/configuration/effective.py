@@ -70,7 +70,10 @@ def effective(config: ServerConfig, ini: IniFile) -> Iterator[tuple[str, list[Ef
 def _of_node(config: ServerConfig, ini: IniFile, bus: BusConfig, node: NodeConfig) -> Iterator[Effective]:
     shown = _Shown(config, ini, node.uuid)
     shown.defaults = {"name": node.name}
-    if not bus.node.hadd_assigned:
+    if node is bus.node:
+        shown.defaults["lease"] = str(bus.leased)
+    elif not bus.node.hadd_assigned:
+        # Otherwise it is asked of the network, as that of its bus.
         shown.defaults["hadd"] = str(node.hadd)
     shown.node = node
     shown.bus = bus
@@ -115,7 +118,7 @@ class _Shown:
         if key in self._texts:
             return self._from_file(key, option)
         text = self.defaults.get(key, option.shown_default)
-        if key == "hadd":
+        if key == "hadd" and key in self.defaults:
             return Effective(key, text, Origin.ASSIGNED, "the next free one", None, option)
         is_bus = self.bus is not None and self._section == self.bus.section
         if self.bus is not None and not is_bus and key in {"location", "heartbeat"}:

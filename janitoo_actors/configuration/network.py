@@ -70,9 +70,9 @@ class NetworkSection(Section):
         default=True,
         applies=Applies.RESTART_SERVER,
     )
-    broadcast_timeout = _timeout(3.0, "The longest wait for an answer of anybody")
-    resolv_timeout = _timeout(5.0, "The longest silence of a primary")
-    request_timeout = _timeout(3.0, "The longest wait for the answer of one controller")
+    broadcast_timeout = _timeout(3, "The longest wait for an answer of anybody")
+    resolv_timeout = _timeout(5, "The longest silence of a primary")
+    request_timeout = _timeout(3, "The longest wait for the answer of one controller")
     extensions = Option[tuple[str, ...]](
         Names(),
         help="Packages that extend the network",

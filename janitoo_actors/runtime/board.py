@@ -117,12 +117,14 @@ class Board:
         section: the bus's section in the file.
         controller: its number, the first half of its addresses.
         on_air: whether its link is connected; the link says so.
+        is_absent: whether it has a process of its own, which is down: others answer for it.
     """
 
     def __init__(self, config: BusConfig) -> None:
         self.section = config.section
         self.controller = config.node.hadd.controller
         self.on_air = False
+        self.is_absent = False
         nodes = [Node(config.node, config.bus_class)]
         nodes += [Node(each.node, each.component_class) for each in config.components]
         self.nodes: Mapping[Hadd, Node] = {node.hadd: node for node in nodes}

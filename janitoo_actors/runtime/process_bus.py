@@ -63,12 +63,7 @@ class ProcessBus:
         return ProcessWork(
             main=run_bus,
             # What is in force now, and not what was at the start.
-            args=lambda: (
-                self._running.bus(self._config.section),
-                self._system,
-                self._running.current.path,
-                logging.getLogger().getEffectiveLevel(),
-            ),
+            args=self._arguments,
             preload=(__name__,),
             # A busy machine may keep a healthy process waiting for a moment.
             hang_limit=max(self._system.read_timeout, 1.0),
@@ -76,6 +71,17 @@ class ProcessBus:
             calls={_CALL: self._write},
             on_told=self._told,
             on_end=self._ended,
+        )
+
+    def _arguments(self) -> tuple[Any, ...]:
+        """What the next child is made of."""
+        # It answers for itself, as soon as it is on the air.
+        self._board.is_absent = False
+        return (
+            self._running.bus(self._config.section),
+            self._system,
+            self._running.current.path,
+            logging.getLogger().getEffectiveLevel(),
         )
 
     def _write(self, section: str, options: Mapping[str, str], held: bool) -> None:
@@ -91,6 +97,7 @@ class ProcessBus:
     def _ended(self) -> None:
         """The child's last will tells the network; here nobody else takes its nodes down."""
         self._board.on_air = False
+        self._board.is_absent = True
         for node in self._board.nodes.values():
             node.state = NodeState.OFFLINE
             node.reason = "the process of the bus has ended"

@@ -11,7 +11,7 @@ import structlog
 
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.changes import Plan
-from janitoo_actors.configuration.model import ServerConfig
+from janitoo_actors.configuration.model import Isolation, ServerConfig
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.protocol.hadd import Hadd
@@ -21,7 +21,7 @@ from janitoo_actors.runtime.buses import Buses, prepare_all
 from janitoo_actors.runtime.reload import Reloaded, Reloader
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.running import RunningConfig
-from janitoo_actors.runtime.tree import addresses_child, root_children
+from janitoo_actors.runtime.tree import absent_child, addresses_child, root_children
 from janitoo_actors.runtime.watching import FileWatch
 from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System, start_child
 from supervisors.wheel import TimerHandle
@@ -66,7 +66,7 @@ class Server:
         self._buses = Buses(self._system, self.running, ClaimTable(config.system.service, config.path))
         # As it is looked up now: a test may have put its own in the place.
         drivers = registry if registry is not None else Registry.installed
-        self._addresses = Addresses(self.running, self._apply_addresses, self._follow_addresses)
+        self._addresses = Addresses(self.running, self._apply_addresses, self._follow)
         self._reloader = Reloader(
             self.running, self._buses, store, drivers, self._addresses, apply_logging=apply_logging
         )
@@ -80,6 +80,8 @@ class Server:
 
             self.network = make_network(config.network)
         children = root_children(config, prepare_all(self._buses, config), self._addresses, self.network)
+        if self._has_processes():
+            children.insert(-1, absent_child(config.system, lambda: self.boards))
         self._root = Root(self._system, SupervisorFlags(intensity=3, period=60.0), children, on_ended)
         if config.copy is None:
             # It runs with it now.
@@ -154,14 +156,19 @@ class Server:
         run = self._reloader.apply_addresses
         threading.Thread(target=run, args=(section, hadds), name=name, daemon=True).start()
 
-    def _follow_addresses(self) -> None:
-        """The configuration has changed. The first bus that needs an address brings what asks for it."""
-        if self._system.tell("/addresses", Follow()) or not self._addresses.buses:
-            return
+    def _follow(self) -> None:
+        """The configuration has changed. The first bus that needs an address brings what asks for it, and so on."""
         root = self._system.lookup("/")
-        if root is not None:
-            # Where it is there and is being restarted, it looks by itself, and this one is refused.
+        if root is None:
+            return
+        # What is there already and is being restarted looks by itself; another one of it is refused.
+        if not self._system.tell("/addresses", Follow()) and self._addresses.buses:
             start_child(root, addresses_child(self.config.system, self._addresses))
+        if self._has_processes() and self._system.lookup("/absent") is None:
+            start_child(root, absent_child(self.config.system, lambda: self.boards))
+
+    def _has_processes(self) -> bool:
+        return any(bus.isolation is Isolation.PROCESS for bus in self.config.all_buses)
 
     def _too_many_zombies(self) -> None:
         """Only a new process frees threads that hang: whoever started this one is to start it again."""

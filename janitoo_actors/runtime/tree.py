@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from janitoo_actors.claims import ClaimTable
@@ -75,6 +75,13 @@ def addresses_child(system: SystemConfig, addresses: Addresses) -> ChildSpec:
         backoff=_backoff(system),
         shutdown=KEEPER_SHUTDOWN,
     )
+
+
+def absent_child(system: SystemConfig, boards: Callable[[], Sequence[Board]]) -> ChildSpec:
+    """Who answers for the buses whose processes are down; there is none where no bus has a process."""
+    from janitoo_actors.runtime.absent import Absent
+
+    return ChildSpec("absent", Absent, (system.broker, boards), backoff=_backoff(system), shutdown=1.0)
 
 
 def bus_flags() -> SupervisorFlags:

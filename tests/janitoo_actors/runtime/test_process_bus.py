@@ -281,3 +281,23 @@ def test_the_command_waits_for_it_and_stops_it(broker: Mosquitto, air: Requester
         assert server.wait_exit() == 0, server.both
         wait_heartbeats(air.probe, [*NODES, OTHER], NodeState.OFFLINE, since=since)
         assert not [each for each in air.probe.messages[since:] if each.topic == "/dhcp/heartbeat/"], server.both
+
+
+def test_while_it_is_away_the_server_answers_for_it(broker: Mosquitto, air: Requester, tmp_path: Path) -> None:
+    # So that it is away for long, once it has been killed twice.
+    path = configuration(tmp_path, broker, max_backoff=60).write()
+    with running(path, registry()) as server:
+        wait_heartbeats(air.probe, NODES, NodeState.ONLINE)
+        first = pid(server)
+        os.kill(first, signal.SIGKILL)
+        second = pid(server, other_than=first)
+        os.kill(second, signal.SIGKILL)
+        wait_for(lambda: bus(server).state != "running", TIMEOUT, lambda: f"it is away: {bus(server)}")
+        nodes = air.discover("nodes", "0701/0000")
+        assert {uuid: node["state"] for uuid, node in nodes.items()} == {"one": "OFFLINE", "one__remote": "OFFLINE"}
+        assert SENSOR in air.discover("configs", "0701/0000")
+        answer = air.write(SENSOR, "mode", "fast", Genre.CONFIG)
+        assert answer["data"] == "slow"
+        assert answer["error"].startswith("one is not running: its process has ended")
+        # Nobody else is answered for.
+        assert air.discover("nodes", "0702/0000")["two"]["state"] == "ONLINE"
