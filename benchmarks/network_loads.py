@@ -36,7 +36,8 @@ _OUR_BEATS: Final = "/dhcp/resolv/heartbeat"
 def _conf(folder: Path, broker: BrokerConfig, *, primary: bool) -> Path:
     role = "is_primary" if primary else "is_secondary"
     path = folder / f"{role}.conf"
-    lines = ["[system]", f"broker_ip = {broker.host}", f"broker_port = {broker.port}", "[network]", f"{role} = True"]
+    system = ["[system]", f"broker_ip = {broker.host}", f"broker_port = {broker.port}", "home_dir = home"]
+    lines = [*system, "[network]", f"{role} = True"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

@@ -98,9 +98,9 @@ class SystemSection(Section):
     )
     home_dir = Option(
         FilePath(),
-        help="The folder of data",
+        help="The folder of data: a primary keeps its leases there",
         default=_HOME / "home",
-        applies=Applies.IN_PLACE,
+        applies=Applies.RESTART_SERVER,
         example="/tmp/janitoo/home",
     )
     pid_dir = Option(

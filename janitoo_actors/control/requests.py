@@ -241,7 +241,7 @@ def _changed(plan: Plan, outcomes: Sequence[Outcome] = (), warnings: Sequence[st
     changes = [
         *plan.system,
         *plan.waiting,
-        *(change for each in (*plan.restarted, *plan.tuned) for change in each.changes),
+        *(change for each in (*plan.restarted, *plan.tuned, *plan.asking) for change in each.changes),
     ]
     return Changed(
         lines=plan.lines(),

@@ -108,7 +108,8 @@ class LeaseStore:
         except sqlite3.DatabaseError as error:
             self._start_anew(str(error))
         except OSError as error:
-            raise LeaseStoreError(f"{path} cannot be used: {error.strerror or error}") from error
+            todo = "write home_dir = … into [system], a folder that the user who runs the server may write to"
+            raise LeaseStoreError(f"{path} cannot be used: {error.strerror or error}; {todo}") from error
 
     def load(self) -> LeaseBook:
         """All that is on the disk."""

@@ -192,3 +192,9 @@ def test_primaries_that_were_met_are_kept(path: Path) -> None:
     store = LeaseStore(path)
     assert store.primaries() == {Hadd(2, 0)}
     store.close()
+
+
+def test_a_folder_that_cannot_be_made_is_said_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LeaseStoreError, match="Not a directory; write home_dir = … into"):
+        LeaseStore(tmp_path / "file" / "home" / "leases.sqlite")

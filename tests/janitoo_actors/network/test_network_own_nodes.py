@@ -38,7 +38,7 @@ def broker(private_broker: BrokerFactory) -> Mosquitto:
 def primary(broker: Mosquitto, tmp_path: Path) -> Iterator[Network]:
     """A primary on another server."""
     path = tmp_path / "primary.conf"
-    path.write_text(system_section(broker) + "[network]\nis_primary = True\n", encoding="utf-8")
+    path.write_text(system_section(broker) + "home_dir = home\n[network]\nis_primary = True\n", encoding="utf-8")
     with running(path, Registry({}, {}), online=False) as server:
         network = server.server.network
         assert network is not None
