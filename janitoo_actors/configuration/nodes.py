@@ -67,7 +67,7 @@ class BusReader:
             config_timeout=read.config_timeout,
             options=self._device_options(reader, self._section, bus_class, BusSection.options),
         )
-        components = tuple(self._components(hadd, read))
+        components = tuple(self._components(hadd, read, bus_class))
         if self.problems:
             return None
         return BusConfig(self._section, node, bus_class, components, read.isolation, read.memory_max)
@@ -92,7 +92,7 @@ class BusReader:
                 f"the bus [{first}] has this address already{self._at(first)}: expected a number that no other bus has",
             )
 
-    def _components(self, controller: Hadd | None, bus: BusSection) -> Iterator[ComponentConfig]:
+    def _components(self, controller: Hadd | None, bus: BusSection, bus_class: type[Bus]) -> Iterator[ComponentConfig]:
         keys = component_keys(self._ini, self._section)
         given = self._given_addresses(keys, controller)
         taken = {hadd.node for hadd in given.values()}
@@ -106,6 +106,10 @@ class BusReader:
             except DriverError as error:
                 self._reader.wrong(f"{COMPONENT_PREFIX}{key}", str(error))
                 component_class = Component
+            if bus_class is not Bus and not issubclass(bus_class, component_class.bus_class):
+                needed = component_class.bus_class.oid
+                expected = f"it works on a bus {needed}, as components.{key} = {oid} in [{needed}], and not on this one"
+                self._reader.wrong(f"{COMPONENT_PREFIX}{key}", expected)
             hadd, assigned = given.get(key), key not in given
             if assigned:
                 node = next(free, None)
