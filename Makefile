@@ -99,7 +99,7 @@ $(DEV): $(VENV)/.created $(METADATA)
 	@$(PIP_INSTALL) --editable '.[dev,broker]'
 	@touch $(BASE) $(BROKER) $@
 
-# The tests use a real broker, and openssl for its certificates. Debian's package of mosquitto starts
+# The tests use a real broker, openssl for its certificates, and gcc for the library that stands in for I2C and SPI. Debian's package of mosquitto starts
 # and enables a service on port 1883. It is stopped and disabled right after the installation rather
 # than kept from starting by a policy-rc.d, which would hold for every other package installed meanwhile.
 # Only a service that this recipe has just installed is touched; that there is no service to stop, as in
@@ -107,7 +107,7 @@ $(DEV): $(VENV)/.created $(METADATA)
 .PHONY: system-tools
 system-tools:
 	@missing=; \
-	for tool in mosquitto openssl; do \
+	for tool in mosquitto openssl gcc; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \

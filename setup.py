@@ -40,6 +40,10 @@ DEV = [
     "types-psutil>=5.9",
 ]
 
+I2C = ["smbus2>=0.4"]
+# Builds with gcc where there is no wheel.
+SPI = ["spidev>=3.6"]
+
 setup(
     name="janitoo-actors",
     version=read_version(),
@@ -71,7 +75,7 @@ setup(
         "pykka>=4.0,<5",
         "structlog>=24.1",
     ],
-    extras_require={"broker": BROKER, "dev": DEV},
+    extras_require={"broker": BROKER, "dev": [*DEV, *I2C, *SPI], "rpii2c": I2C, "rpispi": SPI, "pi": [*I2C, *SPI]},
     entry_points={
         "console_scripts": [
             "janitoo = janitoo_actors.commands.main:main",
@@ -81,6 +85,8 @@ setup(
         ],
         "janitoo_actors.buses": [
             "hostsensor = drivers.hostsensor:HostsensorBus",
+            "rpii2c = drivers.i2c:I2cBus",
+            "rpispi = drivers.spi:SpiBus",
         ],
         "janitoo_actors.components": [
             "hostsensor.load = drivers.hostsensor:Load",
@@ -88,6 +94,16 @@ setup(
             "hostsensor.disks = drivers.hostsensor:Disks",
             "hostsensor.processes = drivers.hostsensor:Processes",
             "hostsensor.picpu = drivers.hostsensor:PiCpu",
+            "rpii2c.ads1115 = drivers.i2c:Ads1115",
+            "rpii2c.bme280 = drivers.i2c:Bme280",
+            "rpii2c.bmp180 = drivers.i2c:Bmp180",
+            "rpii2c.bmp280 = drivers.i2c:Bmp280",
+            "rpii2c.ina219 = drivers.i2c:Ina219",
+            "rpii2c.pca9685 = drivers.i2c:Pca9685",
+            "rpii2c.register = drivers.i2c:AnyChip",
+            "rpispi.mcp3008 = drivers.spi:Mcp3008",
+            "rpispi.mcp3208 = drivers.spi:Mcp3208",
+            "rpispi.transfer = drivers.spi:AnyTransfer",
         ],
         "janitoo_actors.network": [
             "webcontrollers = janitoo_actors.network.webcontrollers:extend",

@@ -308,11 +308,13 @@ class Component(Device):
     """A component on a bus: one node of the network.
 
     Attributes:
-        bus: the bus that holds it, of the class that its driver expects; the runtime sets it before any call.
+        bus: the bus that holds it, of its `bus_class`; the runtime sets it before any call.
+        bus_class: the class of the buses that it works on; on any other it is refused when the file is read.
     """
 
     product_type = "Software component"
     product_manufacturer = "Janitoo"
+    bus_class: ClassVar[type[Device]] = Device
     bus: Any = None
 
     def open(self) -> None:

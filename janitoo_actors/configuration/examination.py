@@ -13,7 +13,7 @@ from janitoo_actors.configuration import machine
 from janitoo_actors.configuration.ini import ConfigurationFileError, read
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.logging_sections import check_logging
-from janitoo_actors.configuration.model import BusConfig, NodeConfig, Problem, ServerConfig
+from janitoo_actors.configuration.model import BusConfig, Problem, ServerConfig
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.configuration.system import read_system
 
@@ -130,14 +130,16 @@ def _findings(problems: tuple[Problem, ...] | list[Problem], warnings: tuple[Pro
 
 def _lacking(path: Path, bus: BusConfig) -> Iterator[Problem]:
     """What a bus and its components need and would not get here."""
-    yield from _lacking_of(path, bus.section, bus.node, bus.bus_class)
-    for component in bus.components:
-        yield from _lacking_of(path, bus.section, component.node, component.component_class)
+    # They have been made of these options when the file was loaded: they are right.
+    holder = bus.bus_class(bus.node.uuid, bus.node.options)
+    yield from _lacking_of(path, bus.section, holder)
+    for each in bus.components:
+        component = each.component_class(each.node.uuid, each.node.options)
+        component.bus = holder
+        yield from _lacking_of(path, bus.section, component)
 
 
-def _lacking_of(path: Path, bus: str, node: NodeConfig, device_class: type[Device]) -> Iterator[Problem]:
-    libraries = list(machine.missing_libraries(device_class, device_class.oid or bus))
-    # It has been made of these options when the file was loaded: they are right.
-    devices = machine.missing_devices(device_class(node.uuid, node.options))
-    for text in (*libraries, *devices):
-        yield Problem(path, node.uuid, None, None, text)
+def _lacking_of(path: Path, bus: str, device: Device) -> Iterator[Problem]:
+    libraries = list(machine.missing_libraries(type(device), device.oid or bus))
+    for text in (*libraries, *machine.missing_devices(device)):
+        yield Problem(path, device.uuid, None, None, text)

@@ -72,7 +72,7 @@ class BusReader:
             options=self._device_options(reader, self._section, bus_class, BusSection.options),
             hadd_assigned=hadd is None,
         )
-        components = tuple(self._components(hadd, read))
+        components = tuple(self._components(hadd, read, bus_class))
         if self.problems:
             return None
         identity = (read.uuid or None) if leased else None
@@ -117,7 +117,7 @@ class BusReader:
                 self._reader.wrong("hadd", expected)
                 return
 
-    def _components(self, controller: Hadd | None, bus: BusSection) -> Iterator[ComponentConfig]:
+    def _components(self, controller: Hadd | None, bus: BusSection, bus_class: type[Bus]) -> Iterator[ComponentConfig]:
         keys = component_keys(self._ini, self._section)
         given = self._given_addresses(keys, controller)
         taken = {hadd.node for hadd in given.values()}
@@ -131,6 +131,10 @@ class BusReader:
             except DriverError as error:
                 self._reader.wrong(f"{COMPONENT_PREFIX}{key}", str(error))
                 component_class = Component
+            if bus_class is not Bus and not issubclass(bus_class, component_class.bus_class):
+                needed = component_class.bus_class.oid
+                expected = f"it works on a bus {needed}, as components.{key} = {oid} in [{needed}], and not on this one"
+                self._reader.wrong(f"{COMPONENT_PREFIX}{key}", expected)
             hadd, assigned = given.get(key), key not in given
             if assigned:
                 node = next(free, None)

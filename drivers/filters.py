@@ -1,0 +1,149 @@
+"""Filters that any sensor can have: what is absurd is read again, and not believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+
+from janitoo_actors.api import BusLostError, Component, Maybe, Number, Option, TemporaryError, Whole
+
+_HUGE: Final = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a value can be by its nature, in its units: the defaults of its filter's options.
+
+    Attributes:
+        minimum, maximum: what the sensor can measure; None for no limit.
+        step: how far two readings in a row can be apart; None for any distance.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one instance: its last good reading as it was read, a suspect one, and what was told."""
+
+    last: float | None = None
+    suspect: float | None = None
+    smooth: float | None = None
+
+
+class FilteredComponent(Component):
+    """A component whose values are filtered, each by options of its section:
+
+    `<value>_min`, `<value>_max`: readings outside of these are wrong. `<value>_step`: a reading further than this from
+    the one before is wrong, unless the next poll finds it too. `<value>_retries`: how often a wrong reading is read
+    again at once. `<value>_smoothing`: how much of what is told is the value before: 0 is none.
+
+    Attributes:
+        filtered_values: the values that are, and what each can be.
+    """
+
+    filtered_values: ClassVar[Mapping[str, Limits]] = MappingProxyType({})
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Declare the options of the filters."""
+        for uuid, limits in vars(cls).get("filtered_values", {}).items():
+            for option in _options(uuid, limits):
+                setattr(cls, f"option_{option.key}", option)
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
+        super().__init__(uuid, options)
+        self._known: dict[tuple[str, int], _Known] = {}
+
+    def filtered(self, uuid: str, index: int, read: Callable[[], float]) -> float:
+        """A reading that can be believed, in the value's units. On the bus's thread; blocks as `read` does.
+
+        Args:
+            read: reads the sensor; called again, at once, where the reading is wrong or a TemporaryError.
+
+        Raises:
+            BusLostError: as `read` does, at once.
+            TemporaryError: none of the tries gave such a reading; it says what was read, and what was expected.
+        """
+        known = self._known.setdefault((uuid, index), _Known())
+        suspect, known.suspect = known.suspect, None
+        failure: TemporaryError | None = None
+        for _ in range(1 + self.option(f"{uuid}_retries")):
+            try:
+                reading = read()
+            except BusLostError:
+                raise
+            except TemporaryError as error:
+                failure = error
+                continue
+            problem = self._out_of_range(uuid, reading) or self._leap(uuid, reading, known, suspect)
+            if problem is None:
+                return self._accept(uuid, known, reading)
+            failure = TemporaryError(problem)
+        assert failure is not None
+        raise failure
+
+    def _out_of_range(self, uuid: str, reading: float) -> str | None:
+        low, high = self.option(f"{uuid}_min"), self.option(f"{uuid}_max")
+        # As NaN is neither below nor above anything.
+        if (low is None or reading >= low) and (high is None or reading <= high) and reading == reading:  # noqa: PLR0124
+            return None
+        limits = [f"{low:g} or more"] if low is not None else []
+        limits += [f"{high:g} or less"] if high is not None else []
+        return f"{reading:g} cannot be: expected {', '.join(limits) or 'a number'} ({uuid}_min, {uuid}_max)"
+
+    def _leap(self, uuid: str, reading: float, known: _Known, suspect: float | None) -> str | None:
+        """Why a reading is too far from the last one; None where it is not, or the poll before has read it too."""
+        if known.last is None or not self._is_a_leap(uuid, reading, known.last):
+            return None
+        if suspect is not None and not self._is_a_leap(uuid, reading, suspect):
+            return None
+        known.suspect = reading
+        step = f"{uuid}_step = {self.option(f'{uuid}_step'):g}"
+        return f"{reading:g} is further than {step} from {known.last:g}; it counts when the next poll reads it too"
+
+    def _is_a_leap(self, uuid: str, reading: float, last: float | None) -> bool:
+        step = self.option(f"{uuid}_step")
+        return step is not None and last is not None and abs(reading - last) > step
+
+    def _accept(self, uuid: str, known: _Known, reading: float) -> float:
+        share = self.option(f"{uuid}_smoothing")
+        leapt = self._is_a_leap(uuid, reading, known.last)
+        known.last = reading
+        # A leap that is believed is a real one, and not noise to be smoothed away.
+        if known.smooth is None or leapt:
+            known.smooth = reading
+        else:
+            known.smooth = share * known.smooth + (1 - share) * reading
+        return known.smooth
+
+
+def _options(uuid: str, limits: Limits) -> list[Option[Any]]:
+    number = Maybe(Number(-_HUGE, _HUGE))
+    about = f"of {uuid}: a reading"
+    return [
+        Option(number, help=f"{about} below this is wrong", default=limits.minimum, key=f"{uuid}_min"),
+        Option(number, help=f"{about} above this is wrong", default=limits.maximum, key=f"{uuid}_max"),
+        Option(
+            Maybe(Number(0, _HUGE)),
+            help=f"{about} further than this from the one before is wrong, unless the next poll reads it too",
+            default=limits.step,
+            key=f"{uuid}_step",
+        ),
+        Option(
+            Whole(0, 10),
+            help=f"{about} that is wrong is read again at once, so often",
+            default=2,
+            key=f"{uuid}_retries",
+        ),
+        Option(
+            Number(0, 0.99),
+            help=f"of {uuid}: how much of what is told is the value before; 0: nothing",
+            default=0.0,
+            key=f"{uuid}_smoothing",
+        ),
+    ]

@@ -1,0 +1,126 @@
+"""The bus `rpii2c`: an I2C adapter of the kernel, and the chips on it, on smbus2."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from drivers.libraries import library
+from janitoo_actors.api import Bus, BusLostError, ConfigurationError, Hardware, Option, TemporaryError, Whole
+
+_SILENCES: Final = 3
+"""Chips that do not answer, in a row: then the adapter is opened anew."""
+_NO_ANSWER: Final = frozenset({errno.EREMOTEIO, errno.ENXIO})
+_GONE: Final = frozenset({errno.ENODEV, errno.EBADF, errno.ENOENT})
+
+
+class I2cBus(Bus):
+    """An I2C adapter.
+
+    What fails on it is one chip's failure, unless the adapter itself is gone. Chips that fall silent after hours come
+    back when the adapter is opened anew: it is, where several do not answer in a row.
+
+    Attributes:
+        sysfs: where the kernel shows its I2C devices; another place in tests.
+    """
+
+    oid = "rpii2c"
+    name = "I2C bus"
+    requires = ("smbus2",)
+    busnum = Option(Whole(0, 255), default=1, help="The number of the adapter: 1 for /dev/i2c-1")
+    sysfs: ClassVar[Path] = Path("/sys/bus/i2c/devices")
+
+    _adapter: Any = None
+    _smbus2: Any = None
+    _silent = 0
+
+    def takes(self) -> Iterable[Hardware]:
+        """The adapter."""
+        return [Hardware.i2c(self.busnum)]
+
+    def open(self) -> None:
+        """Open the adapter.
+
+        Raises:
+            PermanentError: smbus2 is not installed.
+            TemporaryError: there is no such adapter now, or it may not be opened.
+        """
+        self._smbus2 = library("smbus2", self.oid)
+        self._open_adapter()
+
+    def close(self) -> None:
+        """Close the adapter."""
+        adapter, self._adapter = self._adapter, None
+        if adapter is not None:
+            adapter.close()
+
+    def check_free(self, address: int) -> None:
+        """Refuse an address that a driver of the kernel serves.
+
+        Raises:
+            ConfigurationError: one does; with how to take it from there.
+        """
+        device = f"{self.busnum}-{address:04x}"
+        driver = self.sysfs / device / "driver"
+        if driver.exists():
+            name = driver.resolve().name
+            raise ConfigurationError(
+                f"the kernel's driver {name} has the chip at {address:#04x} of the I2C adapter {self.busnum}: "
+                f"take it from there: echo {device} > /sys/bus/i2c/drivers/{name}/unbind"
+            )
+
+    def read_register(self, address: int, register: int, count: int) -> bytes:
+        """Read bytes from a register of a chip on. On the bus's thread; blocks for the bus.
+
+        Raises:
+            TemporaryError: the chip does not answer.
+            BusLostError: the adapter is gone.
+        """
+        write = self._smbus2.i2c_msg.write(address, [register])
+        read = self._smbus2.i2c_msg.read(address, count)
+        self._transfer(address, write, read)
+        return bytes(read)
+
+    def write_register(self, address: int, register: int, data: Iterable[int]) -> None:
+        """Write bytes from a register of a chip on. Blocks and raises as `read_register`."""
+        self._transfer(address, self._smbus2.i2c_msg.write(address, [register, *data]))
+
+    def _transfer(self, address: int, *messages: Any) -> None:
+        try:
+            if self._adapter is None:
+                self._open_adapter()
+            self._adapter.i2c_rdwr(*messages)
+        except OSError as error:
+            raise self._failure(error, address) from error
+        self._silent = 0
+
+    def _open_adapter(self) -> None:
+        try:
+            self._adapter = self._smbus2.SMBus(self.busnum)
+        except FileNotFoundError as error:
+            advice = next(iter(self.takes())).advice
+            raise TemporaryError(f"there is no /dev/i2c-{self.busnum}: {advice}") from error
+        except PermissionError as error:
+            text = f"/dev/i2c-{self.busnum} may not be opened: add the server's user to the group i2c"
+            raise TemporaryError(text) from error
+        except OSError as error:
+            raise TemporaryError(f"/dev/i2c-{self.busnum} cannot be opened: {error.strerror}") from error
+
+    def _failure(self, error: OSError, address: int) -> TemporaryError | BusLostError:
+        chip = f"the chip at {address:#04x} of the I2C adapter {self.busnum}"
+        if error.errno in _GONE:
+            return BusLostError(f"the I2C adapter {self.busnum} is gone: {error.strerror}")
+        self._silent += 1
+        if self._silent >= _SILENCES or error.errno == errno.ETIMEDOUT:
+            # Opened again with the next read.
+            self._silent = 0
+            self.close()
+        if error.errno in _NO_ANSWER:
+            return TemporaryError(f"{chip} does not answer: is it wired, powered, and at this address?")
+        if error.errno == errno.ETIMEDOUT:
+            return TemporaryError(f"{chip} holds the bus for too long (timeout)")
+        if error.errno == errno.EBUSY:
+            return TemporaryError(f"{chip} is busy: a driver of the kernel has it")
+        return TemporaryError(f"{chip}: {error.strerror or error}")

@@ -1,0 +1,142 @@
+"""What is absurd is read again, and not believed; what stays is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.filters import FilteredComponent, Limits
+from janitoo_actors.api import BusLostError, Instance, TemporaryError, Value
+
+READINGS = st.floats(-200, 200)
+
+
+class Sensor(FilteredComponent):
+    """A sensor that gives what it is told."""
+
+    oid = "test.sensor"
+    filtered_values: ClassVar[Mapping[str, Limits]] = {"heat": Limits(-40, 85), "damp": Limits(0, 100)}
+    heat = Value("sensor_temperature", help="Heat")
+    damp = Value("sensor_humidity", help="Damp")
+
+    def __init__(self, options: Mapping[str, str] | None = None) -> None:
+        super().__init__("test__sensor", options)
+        self.script: list[float | Exception] = []
+        self.reads = 0
+
+    @heat.reader
+    def read_heat(self, instance: Instance) -> float:
+        """Give the next one."""
+        return self.filtered("heat", instance.index, self._next)
+
+    @damp.reader
+    def read_damp(self, instance: Instance) -> float:
+        """Give the next one."""
+        return self.filtered("damp", instance.index, self._next)
+
+    def _next(self) -> float:
+        self.reads += 1
+        found = self.script.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def heats(self, *script: float | Exception) -> float:
+        """One poll."""
+        self.script = list(script)
+        found: float = self.read("heat")
+        return found
+
+
+def test_the_limits_of_the_sensor_are_the_defaults() -> None:
+    sensor = Sensor()
+    assert (sensor.option("heat_min"), sensor.option("heat_max"), sensor.option("damp_max")) == (-40, 85, 100)
+    assert sensor.option("heat_step") is None
+
+
+@pytest.mark.parametrize("wrong", [85.1, -40.1, math.nan, math.inf])
+def test_what_cannot_be_is_read_again(wrong: float) -> None:
+    sensor = Sensor()
+    assert sensor.heats(wrong, wrong, 20.0) == 20.0
+    with pytest.raises(TemporaryError, match=r"cannot be: expected -40 or more, 85 or less \(heat_min, heat_max\)"):
+        sensor.heats(wrong, wrong, wrong, 20.0)
+    assert sensor.reads == 6
+
+
+def test_a_failed_read_is_tried_again_and_then_told() -> None:
+    sensor = Sensor({"heat_retries": "1"})
+    assert sensor.heats(TemporaryError("no answer"), 20.0) == 20.0
+    with pytest.raises(TemporaryError, match="no answer"):
+        sensor.heats(TemporaryError("no answer"), TemporaryError("no answer"), 20.0)
+
+
+@pytest.mark.parametrize("error", [BusLostError("gone"), ValueError("a bug")], ids=repr)
+def test_what_trying_again_does_not_help_is_told_at_once(error: Exception) -> None:
+    sensor = Sensor()
+    with pytest.raises(type(error)):
+        sensor.heats(error, 20.0)
+    assert sensor.reads == 1
+
+
+def test_a_leap_counts_when_the_next_poll_finds_it_too() -> None:
+    sensor = Sensor({"heat_step": "5", "heat_retries": "0"})
+    assert sensor.heats(20.0) == 20.0
+    with pytest.raises(TemporaryError, match="60 is further than heat_step = 5 from 20"):
+        sensor.heats(60.0)
+    # A spike, and not the same as the one before.
+    with pytest.raises(TemporaryError):
+        sensor.heats(-20.0)
+    assert sensor.heats(21.0) == 21.0
+    with pytest.raises(TemporaryError):
+        sensor.heats(60.0)
+    # A real one.
+    assert sensor.heats(61.0) == 61.0
+    assert sensor.heats(62.0) == 62.0
+
+
+def test_values_and_instances_do_not_disturb_each_other() -> None:
+    sensor = Sensor({"heat_step": "5", "damp_step": "5", "heat_retries": "0", "damp_retries": "0"})
+    sensor.script = [20.0, 90.0, 21.0, 91.0]
+    assert [sensor.read("heat"), sensor.read("damp"), sensor.read("heat"), sensor.read("damp")] == [20, 90, 21, 91]
+
+
+def test_smoothing() -> None:
+    sensor = Sensor({"heat_smoothing": "0.5", "heat_step": "10", "heat_retries": "0"})
+    assert [sensor.heats(each) for each in (20.0, 22.0, 22.0)] == [20.0, 21.0, 21.5]
+    with pytest.raises(TemporaryError):
+        sensor.heats(60.0)
+    # A leap that is believed is not smoothed away.
+    assert sensor.heats(60.0) == 60.0
+
+
+@given(st.lists(READINGS, min_size=1, max_size=60), st.floats(0.1, 50), st.floats(0, 0.99), st.integers(0, 3))
+def test_what_is_told_can_always_be(readings: list[float], step: float, smoothing: float, retries: int) -> None:
+    options = {"heat_step": str(step), "heat_smoothing": str(smoothing), "heat_retries": str(retries)}
+    sensor = Sensor(options)
+    told: list[float] = []
+    sensor.script = list(readings)
+    while len(sensor.script) > retries:
+        before = sensor.reads
+        try:
+            told.append(sensor.read("heat"))
+        except TemporaryError:
+            assert sensor.reads == before + 1 + retries
+    assert all(-40 <= each <= 85 for each in told)
+
+
+@given(st.lists(st.floats(-40, 85), min_size=2, max_size=30), st.floats(0.1, 50))
+def test_what_stays_is_believed_within_two_polls(readings: list[float], step: float) -> None:
+    sensor = Sensor({"heat_step": str(step), "heat_retries": "0"})
+    for reading in readings:
+        outcomes = []
+        for _ in range(2):
+            try:
+                outcomes.append(sensor.heats(reading))
+            except TemporaryError:
+                outcomes.append(math.nan)
+        assert outcomes[-1] == reading
