@@ -43,6 +43,13 @@ DEV = [
 I2C = ["smbus2>=0.4"]
 # Builds with gcc where there is no wheel.
 SPI = ["spidev>=3.6"]
+ONEWIRE = ["w1thermsensor>=2.0,<3"]
+NUT = [
+    "nut2>=2.1,<3",
+    # It uses telnetlib, which Python 3.13 has dropped.
+    "standard-telnetlib>=3.13; python_version >= '3.13'",
+]
+HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT]
 
 setup(
     name="janitoo-actors",
@@ -75,7 +82,15 @@ setup(
         "pykka>=4.0,<5",
         "structlog>=24.1",
     ],
-    extras_require={"broker": BROKER, "dev": [*DEV, *I2C, *SPI], "rpii2c": I2C, "rpispi": SPI, "pi": [*I2C, *SPI]},
+    extras_require={
+        "broker": BROKER,
+        "dev": [*DEV, *HARDWARE],
+        "rpii2c": I2C,
+        "rpispi": SPI,
+        "rpi1wire": ONEWIRE,
+        "nut": NUT,
+        "pi": HARDWARE,
+    },
     entry_points={
         "console_scripts": [
             "janitoo = janitoo_actors.commands.main:main",
@@ -85,6 +100,8 @@ setup(
         ],
         "janitoo_actors.buses": [
             "hostsensor = drivers.hostsensor:HostsensorBus",
+            "nut = drivers.nut:NutBus",
+            "rpi1wire = drivers.onewire:OneWireBus",
             "rpii2c = drivers.i2c:I2cBus",
             "rpispi = drivers.spi:SpiBus",
         ],
@@ -94,6 +111,8 @@ setup(
             "hostsensor.disks = drivers.hostsensor:Disks",
             "hostsensor.processes = drivers.hostsensor:Processes",
             "hostsensor.picpu = drivers.hostsensor:PiCpu",
+            "nut.ups = drivers.nut:Ups",
+            "rpi1wire.ds18b20 = drivers.onewire:Ds18b20",
             "rpii2c.ads1115 = drivers.i2c:Ads1115",
             "rpii2c.bme280 = drivers.i2c:Bme280",
             "rpii2c.bmp180 = drivers.i2c:Bmp180",

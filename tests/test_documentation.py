@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 CONFS = tuple(sorted((ROOT / "conf").glob("*.conf")))
 # What they need is on no machine of ours; the tests of the drivers run such servers with stand-ins for it.
-WITH_HARDWARE = frozenset({"hats.conf"})
+WITH_HARDWARE = frozenset({"hats.conf", "ups.conf"})
 UNIT = ROOT / "conf/janitoo@.service"
 CONFIGURATION = ROOT / "docs/configuration.md"
 REFERENCE = ROOT / "docs/reference.md"
