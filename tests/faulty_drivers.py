@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -140,8 +141,9 @@ class _Scripted:
 
     uuid: str
 
-    @property
+    @cached_property
     def script(self) -> Script:
+        """Its own, also where it hangs for longer than its test: not that of the next test's device."""
         return SCRIPTS[self.uuid]
 
     def open(self) -> None:

@@ -53,12 +53,12 @@ from janitoo_actors.api import Bus, Component, Value
 
 
 class Nut(Bus):
-    oid = "nut"
+    oid = "mains"
     name = "UPS server"
 
 
 class Ups(Component):
-    oid = "nut.ups"
+    oid = "mains.ups"
     name = "UPS"
     charge = Value("sensor_percent", help="The charge", poll_delay=30)
 
@@ -78,10 +78,10 @@ class Stuck(Bus):
 """
 ENTRY_POINTS = """
 [janitoo_actors.buses]
-nut = tests_nut:Nut
+mains = tests_nut:Nut
 stuck = tests_nut:Stuck
 [janitoo_actors.components]
-nut.ups = tests_nut:Ups
+mains.ups = tests_nut:Ups
 """
 
 
@@ -269,20 +269,20 @@ def test_a_wrong_bus_is_left_out_and_the_others_run(network: Mosquitto, tmp_path
 
 
 NUT = """
-[nut]
+[mains]
 auto_start = True
 heartbeat = 30
 config_timeout = 5
 hadd = 1045/0000
-components.ups1 = nut.ups
-components.ups2 = nut.ups
+components.ups1 = mains.ups
+components.ups2 = mains.ups
 """
 
 
 def test_a_component_without_an_address_gets_the_next_free_one(
     network: Mosquitto, tmp_path: Path, packages: Path
 ) -> None:
-    path = configured(network, tmp_path, NUT + "[nut__ups2]\nhadd = 1045/0001\n")
+    path = configured(network, tmp_path, NUT + "[mains__ups2]\nhadd = 1045/0001\n")
     before = path.read_text(encoding="utf-8")
     with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path, env={"PYTHONPATH": str(packages)}) as process:
         process.wait_summary()
@@ -290,8 +290,8 @@ def test_a_component_without_an_address_gets_the_next_free_one(
         assert "charge: 97.5 %" in process.out
         (said,) = (line for line in process.err.splitlines() if "address_assigned" in line)
         assert "hadd=1045/0002" in said
-        assert "node=nut__ups1" in said
-        assert "[nut__ups1] hadd = 1045/0002" in said
+        assert "node=mains__ups1" in said
+        assert "[mains__ups1] hadd = 1045/0002" in said
         assert process.interrupt() == 0
     assert path.read_text(encoding="utf-8") == before
 
