@@ -11,7 +11,6 @@ EXTRAS: Final = {
     "nut": "nut",
     "rpi1wire": "rpi1wire",
     "rpigpio": "rpigpio",
-    "rpibasic": "rpibasic",
     "rpii2c": "rpii2c",
     "rpispi": "rpispi",
 }
