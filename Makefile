@@ -100,7 +100,8 @@ $(DEV): $(VENV)/.created $(METADATA)
 	@touch $(BASE) $(BROKER) $@
 
 # The tests use a real broker, openssl for its certificates, gcc for the library that stands in for I2C and
-# SPI, and a NUT server, whose service does not start without a configuration. Debian's package of mosquitto starts
+# SPI, umockdev and libsensors for the sensors of main boards, and a NUT server, whose service does not start
+# without a configuration. Debian's package of mosquitto starts
 # and enables a service on port 1883. It is stopped and disabled right after the installation rather
 # than kept from starting by a policy-rc.d, which would hold for every other package installed meanwhile.
 # Only a service that this recipe has just installed is touched; that there is no service to stop, as in
@@ -111,6 +112,8 @@ system-tools:
 	for tool in mosquitto openssl gcc; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
+	command -v umockdev-run >/dev/null || missing="$$missing umockdev"; \
+	ldconfig -p 2>/dev/null | grep -q libsensors.so.5 || missing="$$missing libsensors5"; \
 	[ -x /lib/nut/upsd ] || missing="$$missing nut-server"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \

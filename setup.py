@@ -49,7 +49,9 @@ NUT = [
     # It uses telnetlib, which Python 3.13 has dropped.
     "standard-telnetlib>=3.13; python_version >= '3.13'",
 ]
-HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT]
+# It needs libsensors too, which is no package of Python: apt install libsensors5.
+LMSENSOR = ["PySensors>=0.0.4"]
+HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT, *LMSENSOR]
 
 setup(
     name="janitoo-actors",
@@ -88,6 +90,7 @@ setup(
         "rpii2c": I2C,
         "rpispi": SPI,
         "rpi1wire": ONEWIRE,
+        "lmsensor": LMSENSOR,
         "nut": NUT,
         "pi": HARDWARE,
     },
@@ -112,6 +115,7 @@ setup(
             "hostsensor.disks = drivers.hostsensor:Disks",
             "hostsensor.processes = drivers.hostsensor:Processes",
             "hostsensor.picpu = drivers.hostsensor:PiCpu",
+            "hostsensor.lmsensor = drivers.hostsensor.lmsensor:LmSensor",
             "nut.ups = drivers.nut:Ups",
             "rpi1wire.ds18b20 = drivers.onewire:Ds18b20",
             "rpibasic.dht = drivers.dht:Dht",
