@@ -72,6 +72,7 @@ class Script:
     Attributes:
         read, write, open, close: called by the device; `read` with its instance, `write` with its instance and data.
         reads: how often a read has begun, by the index of the instance.
+        device: the last one that was opened; a test has it call the runtime.
         opened, closed: how often.
     """
 
@@ -81,6 +82,7 @@ class Script:
         self.open: Callable[[], Any] = lambda: None
         self.close: Callable[[], Any] = lambda: None
         self.reads: dict[int, int] = defaultdict(int)
+        self.device: Any = None
         self.opened = 0
         self.closed = 0
 
@@ -148,6 +150,7 @@ class _Scripted:
 
     def open(self) -> None:
         self.script.opened += 1
+        self.script.device = self
         self.script.open()
 
     def close(self) -> None:
@@ -396,6 +399,40 @@ _ORDERS: Mapping[str, Callable[[], Any]] = {
 }
 
 
+class Pusher(Component):
+    """A component in a process of its own with a thread, as libraries have: it tells when a file changes."""
+
+    oid = "faulty.pusher"
+    file = Setting[str]("config_string", default="", help="The file")
+    level = Value("sensor_float", genre=Genre.BASIC, help="What is in the file", poll_delay=300)
+
+    def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
+        super().__init__(uuid, options)
+        self._closed = threading.Event()
+
+    def open(self) -> None:
+        """Begin to look."""
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def close(self) -> None:
+        """End it."""
+        self._closed.set()
+
+    @level.reader
+    def read_level(self, _instance: Instance) -> float:
+        """What is in the file."""
+        return float(Path(self.file).read_text(encoding="ascii"))
+
+    def _look(self) -> None:
+        path = Path(self.file)
+        before = path.read_bytes()
+        while not self._closed.wait(0.005):
+            now = path.read_bytes()
+            if now != before:
+                before = now
+                self.changed("level")
+
+
 class ByOption(Component):
     """A component that does what options say: for a process of its own, whose scripts a test cannot change."""
 
@@ -423,7 +460,7 @@ class ByOption(Component):
 def registry() -> Registry:
     """All of these drivers."""
     scripted: tuple[type[Component], ...] = (Sensor, Pair, Switch, Settable, Pinned, Station)
-    components: tuple[type[Component], ...] = (*scripted, WrongReader, BrokenInit, ByOption, Remote)
+    components: tuple[type[Component], ...] = (*scripted, WrongReader, BrokenInit, ByOption, Remote, Pusher)
     return Registry({"faulty": FaultyBus}, {each.oid: each for each in components})
 
 

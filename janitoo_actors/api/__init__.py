@@ -28,6 +28,7 @@ from janitoo_actors.api.options import (
     Whole,
 )
 from janitoo_actors.api.places import DevicePath, FilePath, Host, Port, Secret, SecretText
+from janitoo_actors.api.runtime import ManualRuntime, Runtime
 from janitoo_actors.api.schema import Applies, Option
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError
@@ -54,6 +55,7 @@ __all__ = [
     "Instance",
     "Instances",
     "Line",
+    "ManualRuntime",
     "Maybe",
     "Memory",
     "Names",
@@ -64,6 +66,7 @@ __all__ = [
     "OptionsError",
     "PermanentError",
     "Port",
+    "Runtime",
     "Secret",
     "SecretText",
     "Setting",

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 from janitoo_actors.api.claims import Claims, Hardware
 from janitoo_actors.api.options import HIDDEN
+from janitoo_actors.api.runtime import Runtime
 from janitoo_actors.api.schema import INDEX, Option, by_key
 from janitoo_actors.api.values import Instance, InstanceType, Setting, Value
 from janitoo_actors.errors import ConfigurationError
@@ -60,6 +61,8 @@ class Device:
         requires: the modules of libraries that it imports when it is opened, for `janitoo check`: `("smbus2",)`.
         uuid: the node's uuid on the wire, which is its section.
         claims: where it claims devices; the runtime sets it before any call. None in a test, where all is free.
+        runtime: what it pushes to, and sets timers by; likewise. None in a test, where nothing of that happens; or a
+            `ManualRuntime`.
     """
 
     oid: ClassVar[str] = ""
@@ -74,6 +77,7 @@ class Device:
     requires: ClassVar[tuple[str, ...]] = ()
     _schema: ClassVar[Mapping[str, Option[Any]]]
     claims: Claims | None = None
+    runtime: Runtime | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Collect the values and options that are declared on the class and on those it inherits from."""
@@ -168,6 +172,49 @@ class Device:
         """
         if self.claims is not None:
             self.claims.claim(hardware, self.uuid)
+
+    def changed(self, uuid: str, index: int = 0) -> None:
+        """Say that a value has changed: it is read at once, all its instances, and published.
+
+        Any thread, as a library's callback; never blocks. Said again before that read, it is said once; and what
+        changes all the time is read some 20 times a second. After the end of the bus nothing comes of it.
+
+        Raises:
+            LookupError: where there is no such value or instance, or nothing reads it.
+        """
+        _ = self._instances[uuid][index]
+        if not self.values[uuid].is_polled:
+            raise LookupError(f"{uuid} of {self.oid} is not polled")
+        if self.runtime is not None:
+            self.runtime.changed(self.uuid, uuid)
+
+    def poll_every(self, uuid: str, delay: float | None) -> None:
+        """Have a value polled with another delay from now on, in seconds; 0: not at all; None: as it is configured.
+
+        The configuration stays as it is, and so does `poll_delay`. On the bus's thread. LookupError as `changed`.
+        """
+        if not self.values[uuid].is_polled:
+            raise LookupError(f"{uuid} of {self.oid} is not polled")
+        if self.runtime is not None:
+            self.runtime.poll_every(self.uuid, uuid, delay)
+
+    def after(self, seconds: float, call: Callable[[], None], key: str = "") -> None:
+        """Have `call` called once, on the bus's thread; with the same key, instead of what was to be called then.
+
+        On the bus's thread. What it raises is logged; a `BusLostError` ends the bus.
+        """
+        if self.runtime is not None:
+            self.runtime.after((id(self), key), seconds, call)
+
+    def every(self, seconds: float, call: Callable[[], None], key: str = "") -> None:
+        """Have `call` called again and again, on the bus's thread. As `after`."""
+        if self.runtime is not None:
+            self.runtime.every((id(self), key), seconds, call)
+
+    def cancel(self, key: str = "") -> None:
+        """End what `after` or `every` has begun with this key. On the bus's thread."""
+        if self.runtime is not None:
+            self.runtime.cancel((id(self), key))
 
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.

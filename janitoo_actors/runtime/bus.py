@@ -20,7 +20,9 @@ from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import finite
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.messages import BusFailed, BusStarted, Configure, Read, Reading, Retune, Write, Written
+from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.repeats import Repeats
+from janitoo_actors.runtime.services import Due, Services
 from janitoo_actors.runtime.values import NodeValue, Role
 from supervisors import PinnedActor
 
@@ -52,6 +54,7 @@ class BusActor(PinnedActor):
         self._board = board
         self._store = store
         self._claims = claims.for_bus(config.section, self.epoch)
+        self._services = Services(self, Places.of(self.path.removesuffix("/bus")), board)
         self._log = structlog.get_logger().bind(path=self.path, bus=config.section)
         self._link = f"{self.path.removesuffix('bus')}link"
         self._repeats = Repeats(self._log)
@@ -106,6 +109,8 @@ class BusActor(PinnedActor):
                 self._tell(message.reply_to, self._configure(message))
             case Retune(hadd=hadd):
                 self._retune(hadd)
+            case Due(call=call):
+                self._call(call)
             case _:
                 return super().on_receive(message)
         return None
@@ -113,17 +118,18 @@ class BusActor(PinnedActor):
     def _make_devices(self) -> None:
         node = self._board.nodes[self._config.node.hadd]
         bus = self._config.bus_class(node.uuid, node.options)
-        bus.claims = self._claims
+        bus.claims, bus.runtime = self._claims, self._services
         self._devices[node.hadd] = bus
         for each in self._config.components:
             node = self._board.nodes[each.node.hadd]
             component = each.component_class(node.uuid, node.options)
             component.bus = bus
-            component.claims = self._claims
+            component.claims, component.runtime = self._claims, self._services
             self._devices[node.hadd] = component
 
     def _read(self, message: Read) -> Reading:
         device = self._devices[message.hadd]
+        self._services.begins(device.uuid, message.uuid)
         data: list[Any] = []
         failures: list[Exception] = []
         for index in range(message.instances):
@@ -180,6 +186,16 @@ class BusActor(PinnedActor):
             return Written(message.token, data, None)
         instances = self._devices[message.hadd].instance_texts() if value.role is Role.INSTANCE else {}
         return Written(message.token, data, None, instances)
+
+    def _call(self, call: Callable[[], None]) -> None:
+        """Call what a driver has set a timer for; where that fails, the log is told."""
+        try:
+            call()
+        except BusLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the driver raises: its other work goes on
+            text = said(error)
+            self._repeats.failed(repr(call), "driver_timer_failed", text, traceback=_traceback_of_bug(error))
 
     def _retune(self, hadd: Hadd) -> None:
         """Have a device take over the options that its node has now.
@@ -251,6 +267,7 @@ class BusActor(PinnedActor):
 
     def _close(self) -> None:
         """Close components, then the bus; what one raises does not keep the others from it."""
+        self._services.close()
         for device in reversed(list(self._devices.values())):
             try:
                 if isinstance(device, Bus | Component):

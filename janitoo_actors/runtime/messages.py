@@ -170,5 +170,15 @@ class PollEvery:
 
 
 @dataclass(frozen=True, slots=True)
+class DelayChanged:
+    """Its driver wants it polled with another delay, which the board has, or as configured again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Its driver says that the value has changed: poll it, and again where a read is under way."""
+
+
+@dataclass(frozen=True, slots=True)
 class PollNow:
     """Poll once, now: something that the reading depends on has changed."""

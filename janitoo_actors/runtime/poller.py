@@ -5,15 +5,27 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from janitoo_actors.protocol import topics
 from janitoo_actors.runtime.board import Node
-from janitoo_actors.runtime.messages import PollEvery, PollNow, Publish, Read, Reading, ValueHealth
+from janitoo_actors.runtime.messages import (
+    Changed,
+    DelayChanged,
+    PollEvery,
+    PollNow,
+    Publish,
+    Read,
+    Reading,
+    ValueHealth,
+)
 from janitoo_actors.runtime.values import NodeValue
 from supervisors import Backoff, LightActor
+
+PUSH_PERIOD: Final = 0.05
+"""Seconds between two reads that a driver's pushes ask for, at least: a contact that chatters asks for thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +87,16 @@ class Poller(LightActor):
         self._topic = topics.value(value.genre, node.hadd, value.uuid)
         self._node_path = places.node(node)
         self._told: tuple[object, str | None, bool] | None = None
-        self._delay: float = value.poll_delay
+        # As it is configured; the driver may want another one for the time being.
+        self._configured: float = value.poll_delay
+        self._delay: float = value.poll_delay if value.paced is None else value.paced
         self._token = 0
         self._waiting = False
         self._late_at = math.inf
         self._is_watched = False
         self._again = False
+        self._changed = False
+        self._pushed_at = -math.inf
         self._failures = 0
         self._error: str | None = None
 
@@ -102,8 +118,14 @@ class Poller(LightActor):
                     self._read(message)
             case _Late():
                 self._look()
+            case Changed() | _Push():
+                self._push()
+            case DelayChanged():
+                self._paced()
             case PollEvery(delay=delay):
-                self._poll_every(delay)
+                self._configured = delay
+                if self._value.paced is None:
+                    self._poll_every(delay)
             case PollNow():
                 # The read under way may be of what was before.
                 self._again = self._waiting
@@ -111,6 +133,17 @@ class Poller(LightActor):
             case _:
                 return super().on_receive(message)
         return None
+
+    def _push(self) -> None:
+        """Poll once, as soon as there is no read under way, and the last push is some time ago."""
+        wait = self._pushed_at + PUSH_PERIOD - time.monotonic()
+        if self._waiting:
+            self._changed = True
+        elif wait > 0:
+            self.timers.once("push", wait, _Push())
+        else:
+            self._pushed_at = time.monotonic()
+            self._poll()
 
     def _poll(self) -> None:
         if self._waiting:
@@ -155,6 +188,10 @@ class Poller(LightActor):
             self._poll()
             return
         self._value.data = list(reading.data)
+        if self._changed:
+            # The read had begun before that: it was true then, and is not what is now.
+            self._changed = False
+            self.tell_self(_Push())
         if reading.error is not None:
             self._read_failed(reading.error, hopeless=reading.hopeless, traceback=reading.traceback)
             return
@@ -185,6 +222,13 @@ class Poller(LightActor):
             backoff = Backoff(minimum=longest if hopeless else shortest, maximum=longest)
             self._schedule(backoff.delay(self._failures), then=longest)
 
+    def _paced(self) -> None:
+        before = self._delay
+        self._poll_every(self._configured if self._value.paced is None else self._value.paced)
+        if before <= 0 < self._delay:
+            # What was read before is of another time.
+            self._poll()
+
     def _poll_every(self, delay: float) -> None:
         self._delay = delay
         self._failures = 0
@@ -214,6 +258,11 @@ class Poller(LightActor):
 @dataclass(frozen=True, slots=True)
 class _Tick:
     """A poll is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    """A push that had to wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class NodeValue:
         poll_delay: as the wire has it: seconds; for `<value>_poll` the default, as originals do.
         configs: the configurations of the instances, as text; empty where it has none.
         is_known: whether it has been read or written since the start, be it that the read has failed.
+        paced: the delay with which its driver wants it polled now, whatever is configured; None where it does not say.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class NodeValue:
         self._heads_of: tuple[float, tuple[str, ...], int] | None = None
         self.configs = tuple(configs)
         self.is_known = False
+        self.paced: float | None = None
         self.coerced = coerced
 
     @property

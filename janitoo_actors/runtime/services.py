@@ -1,0 +1,93 @@
+"""What the runtime does for the devices of one bus while they run: pushes, poll delays, timers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final
+
+from janitoo_actors.runtime.board import Board
+from janitoo_actors.runtime.messages import Changed, DelayChanged
+from janitoo_actors.runtime.poller import Places
+from supervisors import Actor
+
+_RETOLD: Final = 5.0
+"""Seconds after which a change is told again that nobody has read: its poller may have been restarted meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A timer of a driver has fired."""
+
+    call: Callable[[], None]
+
+
+class Services:
+    """A `Runtime` for the devices of one incarnation of a bus. What comes after its end goes nowhere.
+
+    A value that changes again before it is read is told of once: a flood of edges makes no queue.
+    """
+
+    def __init__(self, actor: Actor, places: Places, board: Board) -> None:
+        """Serve the devices of a bus.
+
+        Args:
+            actor: the bus's actor; what it says goes nowhere once it is fenced off.
+        """
+        self._actor = actor
+        self._places = places
+        self._nodes = {node.uuid: node for node in board.nodes.values()}
+        self._lock = threading.Lock()
+        self._told: dict[tuple[str, str], float] = {}
+        self._closed = False
+        for node in board.nodes.values():
+            for value in node.values.values():
+                # What the last incarnation wanted is over with it.
+                value.paced = None
+
+    def changed(self, node: str, uuid: str) -> None:
+        """Have a value read and published at once. Any thread; never blocks."""
+        now = time.monotonic()
+        with self._lock:
+            told = self._told.get((node, uuid))
+            if self._closed or (told is not None and now - told < _RETOLD):
+                return
+            self._told[node, uuid] = now
+        if not self._actor.tell_path(self._places.poller(self._nodes[node], uuid), Changed()):
+            # Nobody polls it yet: whoever will, does so when it starts.
+            self.begins(node, uuid)
+
+    def begins(self, node: str, uuid: str) -> None:
+        """A read of a value begins: what changes from now on is told anew."""
+        if self._told:
+            with self._lock:
+                self._told.pop((node, uuid), None)
+
+    def poll_every(self, node: str, uuid: str, delay: float | None) -> None:
+        """Have a value polled with this delay; None: as it is configured. On the bus's thread."""
+        found = self._nodes[node]
+        value = found.values[uuid]
+        if value.paced != delay and not self._actor.fenced:
+            # On the board: a poller that starts later finds it there.
+            value.paced = delay
+            self._actor.tell_path(self._places.poller(found, uuid), DelayChanged())
+
+    def after(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+        """Have `call` called once on the bus's thread. On the bus's thread."""
+        self._actor.timers.once(("driver", key), seconds, Due(call))
+
+    def every(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+        """Have `call` called again and again on the bus's thread. On the bus's thread."""
+        self._actor.timers.every(("driver", key), seconds, Due(call))
+
+    def cancel(self, key: Hashable) -> None:
+        """End a timer; nothing where there is none. On the bus's thread."""
+        self._actor.timers.cancel(("driver", key))
+
+    def close(self) -> None:
+        """Tell nobody anything from now on."""
+        with self._lock:
+            self._closed = True
+            self._told.clear()
