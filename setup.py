@@ -49,9 +49,12 @@ NUT = [
     # It uses telnetlib, which Python 3.13 has dropped.
     "standard-telnetlib>=3.13; python_version >= '3.13'",
 ]
+# By the name RPi.GPIO, on any kernel and any Pi, the Pi 5 included. The package RPi.GPIO has the same name and must not
+# be beside it: it knows no Pi 5, and no edges from kernel 6.6 on.
+GPIO = ["rpi-lgpio>=0.6; sys_platform == 'linux'"]
 # It needs libsensors too, which is no package of Python: apt install libsensors5.
 LMSENSOR = ["PySensors>=0.0.4"]
-HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT, *LMSENSOR]
+HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT, *GPIO, *LMSENSOR]
 
 setup(
     name="janitoo-actors",
@@ -90,6 +93,7 @@ setup(
         "rpii2c": I2C,
         "rpispi": SPI,
         "rpi1wire": ONEWIRE,
+        "rpigpio": GPIO,
         "lmsensor": LMSENSOR,
         "nut": NUT,
         "pi": HARDWARE,
@@ -106,6 +110,7 @@ setup(
             "nut = drivers.nut:NutBus",
             "rpi1wire = drivers.onewire:OneWireBus",
             "rpibasic = drivers.dht:BasicBus",
+            "rpigpio = drivers.gpio:GpioBus",
             "rpii2c = drivers.i2c:I2cBus",
             "rpispi = drivers.spi:SpiBus",
         ],
@@ -119,6 +124,14 @@ setup(
             "nut.ups = drivers.nut:Ups",
             "rpi1wire.ds18b20 = drivers.onewire:Ds18b20",
             "rpibasic.dht = drivers.dht:Dht",
+            "rpigpio.input = drivers.gpio:Input",
+            "rpigpio.led = drivers.gpio:Led",
+            "rpigpio.output = drivers.gpio:Output",
+            "rpigpio.pir = drivers.gpio:Pir",
+            "rpigpio.pwm = drivers.gpio:Pwm",
+            "rpigpio.rgb = drivers.gpio:Rgb",
+            "rpigpio.servo = drivers.gpio:Servo",
+            "rpigpio.sonic = drivers.gpio:Sonic",
             "rpii2c.ads1115 = drivers.i2c:Ads1115",
             "rpii2c.bme280 = drivers.i2c:Bme280",
             "rpii2c.bmp180 = drivers.i2c:Bmp180",

@@ -153,6 +153,7 @@ class Value:
         *,
         help: str,
         label: str | None = None,
+        type: ValueType | None = None,
         genre: Genre | None = None,
         units: str | None = None,
         cmd_class: int | None = None,
@@ -168,7 +169,7 @@ class Value:
         self.help = help
         self._label = label
         self.genre = genre if genre is not None else standard.genre
-        self.type = standard.type
+        self.type = type if type is not None else standard.type
         self.cmd_class = cmd_class if cmd_class is not None else standard.cmd_class
         self.units = units if units is not None else standard.units
         self.list_items = tuple(list_items) if list_items is not None else standard.list_items

@@ -14,6 +14,7 @@ from janitoo_actors.configuration.model import BusConfig, ComponentConfig, NodeC
 from janitoo_actors.configuration.node_sections import COMPONENT_PREFIX, BusSection, ComponentSection
 from janitoo_actors.configuration.reading import SectionReader
 from janitoo_actors.configuration.registry import DriverError
+from janitoo_actors.errors import ConfigurationError
 from janitoo_actors.protocol.hadd import Hadd
 
 _LAST_NODE: Final = 9999
@@ -248,8 +249,11 @@ class BusReader:
                 component.bus = bus
                 taken = [one for one in component.takes() if one.key and not one.is_shared]
             except Exception as error:  # noqa: BLE001 - it is the driver's, and a bug there is its bus's
-                text = f"the driver {each.component_class.__name__} failed to say what it takes"
-                self.problems.append(self._ini.problem(section, None, f"{text}: {type(error).__name__}: {error}"))
+                text = str(error)
+                if not isinstance(error, ConfigurationError):
+                    bug = f"{type(error).__name__}: {error}"
+                    text = f"the driver {each.component_class.__name__} failed to say what it takes: {bug}"
+                self.problems.append(self._ini.problem(section, None, text))
                 continue
             for hardware in taken:
                 first = holders.setdefault(hardware, section)

@@ -1,0 +1,399 @@
+"""What is at the pins of a Pi: the drivers by themselves, and on a running server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from structlog.testing import capture_logs
+
+from brokers import Mosquitto
+from drivers.gpio import GpioBus, Input, Led, Output, Pir, Pwm, Rgb, Servo, Sonic
+from drivers.gpio.bus import GpioComponent
+from janitoo_actors.api import ConfigurationError, ManualRuntime, PermanentError, TemporaryError
+from janitoo_actors.configuration.loader import load
+from janitoo_actors.configuration.registry import Registry
+from janitoo_actors.protocol.codes import Genre
+from janitoo_actors.protocol.messages import NodeState
+from mqtt_probe import Message, Probe
+from pi_gpio import PUD_DOWN, PUD_UP, Pins, plugged
+from running_server import TIMEOUT, Requester, running, system_section, wait_heartbeats
+from waiting import wait_for
+
+D = TypeVar("D", bound=GpioComponent)
+
+
+@pytest.fixture
+def pins() -> Iterator[Pins]:
+    with plugged() as made:
+        yield made
+
+
+def opened(kind: type[D], bus: GpioBus | None = None, **options: str) -> D:
+    """A component on a bus of its own, both open."""
+    bus = bus or GpioBus()
+    bus.open()
+    device = kind(kind.oid, options)
+    device.bus = bus
+    device.runtime = ManualRuntime()
+    device.open()
+    return device
+
+
+def manual(device: GpioComponent) -> ManualRuntime:
+    assert isinstance(device.runtime, ManualRuntime)
+    return device.runtime
+
+
+def close(device: GpioComponent) -> None:
+    device.close()
+    device.bus.close()
+
+
+# -- the bus -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_pi_it_says_so() -> None:
+    # rpi-lgpio is installed for the tests, and this machine is no Pi.
+    with pytest.raises(PermanentError, match=r"RPi\.GPIO (does not work on this machine|is not installed)"):
+        GpioBus().open()
+
+
+def test_importing_the_library_leaves_no_file_and_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PermanentError):
+        GpioBus().open()
+    assert Path.cwd() == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pins_are_numbered_as_the_file_says(pins: Pins) -> None:
+    output = opened(Output, GpioBus(options={"boardmode_0": "BOARD"}), pin_0="11", initial="on")
+    assert pins.driven[17] == [1]
+    assert [each.key for each in output.takes()] == ["gpio-0-17"]
+    output.bus = GpioBus(options={"boardmode_0": "BCM"})
+    assert [each.key for each in output.takes()] == ["gpio-0-11"]
+
+
+@pytest.mark.parametrize(
+    ("bus_options", "options", "expected"),
+    [
+        (
+            {"boardmode_0": "BOARD"},
+            {"pin_0": "6"},
+            "there is no GPIO at pin 6 of the header: expected one of 3, 5, 7, 8",
+        ),
+        ({}, {}, "expected pin_0 = the number of its pin"),
+    ],
+)
+def test_no_such_pin(bus_options: Mapping[str, str], options: Mapping[str, str], expected: str) -> None:
+    output = Output(options=options)
+    output.bus = GpioBus(options=bus_options)
+    with pytest.raises(ConfigurationError, match=expected):
+        output.takes()
+
+
+def test_a_file_without_a_pin_and_one_with_the_same_twice(tmp_path: Path) -> None:
+    path = tmp_path / "server.conf"
+    path.write_text(
+        "[rpigpio]\nhadd = 0140/0000\ncomponents.a = rpigpio.output\ncomponents.b = rpigpio.input\n"
+        "components.c = rpigpio.pir\n[rpigpio__b]\npin_0 = 4\n[rpigpio__c]\npin_0 = 4\n",
+        encoding="utf-8",
+    )
+    said = "\n".join(map(str, load(path, Registry.installed()).problems))
+    assert "[rpigpio__a]: expected pin_0 = the number of its pin" in said
+    assert "[rpigpio__b] has the GPIO pin 4 already: expected another one" in said
+
+
+def test_a_busy_pin_is_told_and_tried_again_with_each_read(pins: Pins) -> None:
+    pins.busy.add(4)
+    device = opened(Input, pin_0="4")
+    with pytest.raises(TemporaryError, match=r"the pins of rpigpio\.input cannot be set up: GPIO busy"):
+        device.read("state")
+    pins.busy.clear()
+    assert device.read("state") is False
+    close(device)
+
+
+# -- inputs ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_input_tells_of_edges(pins: Pins) -> None:
+    device = opened(Input, pin_0="4", pull_0="up", active_0="low", debounce_0="0")
+    assert pins.pull(4) == PUD_UP
+    assert device.read("state") is False
+    pins.drive(4, 0)
+    wait_for(lambda: manual(device).changes == [("rpigpio.input", "state")], TIMEOUT, "the edge")
+    assert device.read("state") is True
+    close(device)
+    pins.drive(4, 1)
+    assert not pins.is_watched(4)
+    assert pins.threads == 0
+
+
+def test_a_level_counts_when_it_is_there_for_some_time(pins: Pins) -> None:
+    device = opened(Input, pin_0="4", debounce_0="0.1")
+    assert device.read("state") is False
+    begin = time.monotonic()
+    pins.drive(4, 1)
+    wait_for(lambda: bool(manual(device).changes), TIMEOUT, "the edge")
+    while time.monotonic() < begin + 0.1:
+        # It bounces.
+        assert device.read("state") is False or time.monotonic() >= begin + 0.1
+    assert wait_for(lambda: device.read("state"), TIMEOUT, "it settles") is True
+    changes = len(manual(device).changes)
+    # Nobody need ask for it: there is a timer.
+    manual(device).advance(0.2)
+    assert len(manual(device).changes) == changes + 1
+
+
+def test_a_spike_does_not_count(pins: Pins) -> None:
+    device = opened(Input, pin_0="4", debounce_0="10")
+    assert device.read("state") is False
+    pins.drive(4, 1)
+    pins.drive(4, 0)
+    wait_for(lambda: len(manual(device).changes) == 2, TIMEOUT, "the edges")
+    assert device.read("state") is False
+    manual(device).advance(11)
+    assert device.read("state") is False
+
+
+def test_where_the_kernel_tells_of_no_edges_the_level_is_looked_at(pins: Pins) -> None:
+    pins.edges_fail = True
+    with capture_logs() as log:
+        device = opened(Pir, pin_0="4")
+    (event,) = [each for each in log if each["event"] == "edges_unavailable"]
+    assert "Failed to add edge detection; pip uninstall RPi.GPIO, and pip install" in event["error"]
+    assert pins.pull(4) == PUD_DOWN
+    assert device.read("presence") is False
+    pins.drive(4, 1)
+    manual(device).advance(0.1)
+    assert manual(device).changes == [("rpigpio.pir", "presence")]
+    assert device.read("presence") is True
+    manual(device).advance(1)
+    assert len(manual(device).changes) == 1
+    close(device)
+    manual(device).advance(1)
+
+
+def test_a_bus_that_was_left_behind_does_not_keep_the_edges(pins: Pins) -> None:
+    old = opened(Input, pin_0="4")
+    new = opened(Input, pin_0="4", debounce_0="0")
+    pins.drive(4, 1)
+    wait_for(lambda: bool(manual(new).changes), TIMEOUT, "the edge")
+    assert manual(old).changes == []
+    close(new)
+
+
+# -- outputs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [0]),
+        ({"initial": "on"}, [1]),
+        ({"initial": "off", "active_0": "low"}, [1]),
+        ({"active_0": "low"}, [1]),
+    ],
+)
+def test_an_output_has_its_level_from_the_first_moment(
+    pins: Pins, options: dict[str, str], expected: list[int]
+) -> None:
+    device = opened(Output, None, pin_0="17", **options)
+    assert pins.driven[17] == expected
+    assert device.read("switch") == ("on" if options.get("initial") == "on" else "off")
+
+
+@pytest.mark.parametrize(("on_exit", "expected"), [("keep", [0, 1, 1]), ("on", [0, 1, 1, 1]), ("off", [0, 1, 0, 0])])
+def test_no_relay_clicks_at_a_restart(pins: Pins, on_exit: str, expected: list[int]) -> None:
+    device = opened(Output, pin_0="17", on_exit=on_exit)
+    device.write("switch", "on")
+    close(device)
+    device = opened(Output, pin_0="17", on_exit=on_exit)
+    assert pins.driven[17] == expected
+    assert device.read("switch") == ("off" if on_exit == "off" else "on")
+
+
+def test_a_write_is_confirmed(pins: Pins) -> None:
+    device = opened(Output, pin_0="17")
+    pins.wrong.add(17)
+    with pytest.raises(TemporaryError, match="the GPIO pin 17 does not take the level that it is driven to"):
+        device.write("switch", "on")
+    pins.wrong.clear()
+    device.write("switch", "off")
+    assert device.read("switch") == "off"
+
+
+def test_an_output_whose_pin_somebody_else_in_the_process_has_let_go(pins: Pins) -> None:
+    device = opened(Output, pin_0="17")
+    device.write("switch", "on")
+    pins.cleanup(17)
+    with pytest.raises(TemporaryError, match=r"the pins of rpigpio\.output fail: "):
+        device.read("switch")
+    # It is set up anew.
+    assert device.read("switch") == "off"
+
+
+# -- pulses ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_led(pins: Pins) -> None:
+    device = opened(Led, pin_0="17", frequency_0="4")
+    assert device.read("switch") == "off"
+    device.write("switch", "on")
+    assert (device.read("switch"), pins.level(17)) == ("on", 1)
+    device.write("switch", "blink")
+    assert (device.read("switch"), pins.pulses) == ("blink", {17: (4, 50)})
+    device.change_setting("frequency", 1)
+    assert pins.pulses == {17: (1, 50)}
+    device.write("switch", "on")
+    assert (device.read("switch"), pins.level(17), pins.pulses) == ("on", 1, {})
+    device.write("switch", "blink")
+    close(device)
+    assert (pins.level(17), pins.pulses, pins.threads) == (0, {}, 0)
+    with pytest.raises(ValueError, match="expected one of on, off, blink"):
+        device.write("switch", "dim")
+
+
+def test_a_led_at_low_of_a_bus_that_was_left_behind(pins: Pins) -> None:
+    old = opened(Led, pin_0="17", active_0="low")
+    old.write("switch", "blink")
+    new = opened(Led, pin_0="17", active_0="low")
+    new.write("switch", "blink")
+    assert pins.pulses == {17: (2, 50)}
+    close(new)
+    assert (pins.level(17), pins.pulses) == (1, {})
+
+
+def test_a_dimmer(pins: Pins) -> None:
+    device = opened(Pwm, pin_0="18", frequency_0="200")
+    assert (device.read("duty"), pins.pulses) == (0, {})
+    device.write("duty", 30)
+    assert (device.read("duty"), pins.pulses) == (30, {18: (200, 30)})
+    device.change_setting("frequency", 50)
+    assert pins.pulses == {18: (50, 30)}
+    with pytest.raises(ValueError, match="expected 100 or less"):
+        device.write("duty", 101)
+    close(device)
+    assert (pins.level(18), pins.threads) == (0, 0)
+
+
+def test_a_colour(pins: Pins) -> None:
+    device = opened(Rgb, pin_red_0="5", pin_green_0="6", pin_blue_0="13", active_0="low")
+    assert [pins.level(pin) for pin in (5, 6, 13)] == [1, 1, 1]
+    device.write("color", "#ff8000")
+    assert [round(pins.pulses[pin][1]) for pin in (5, 6, 13)] == [0, 50, 100]
+    assert device.read("color") == "#ff8000"
+    with pytest.raises(ValueError, match="expected a colour as #rrggbb"):
+        device.write("color", "red")
+    close(device)
+    assert ([pins.level(pin) for pin in (5, 6, 13)], pins.threads) == ([1, 1, 1], 0)
+
+
+def test_a_servo_is_turned_and_let_loose(pins: Pins) -> None:
+    device = opened(Servo, pin_0="12")
+    assert device.read("angle") is None
+    device.write("angle", 90)
+    assert (device.read("angle"), pins.pulses) == (90, {12: (50, 7.5)})
+    manual(device).advance(1)
+    assert (device.read("angle"), pins.pulses) == (90, {})
+    device.write("angle", 0)
+    assert pins.pulses == {12: (50, 2.5)}
+    close(device)
+    assert pins.threads == 0
+
+
+# -- distances ---------------------------------------------------------------------------------------------------------
+
+
+def answers(pins: Pins, seconds: float) -> Callable[[int, int], None]:
+    """A sensor that answers with an echo of this length."""
+    begin = 0.0
+
+    def triggered(pin: int, level: int) -> None:
+        nonlocal begin
+        if pin == 23 and level == 0:
+            begin = time.perf_counter() + 0.0005
+
+    pins.shapes[24] = lambda: int(begin <= time.perf_counter() < begin + seconds)
+    return triggered
+
+
+def test_a_distance(pins: Pins) -> None:
+    device = opened(Sonic, pin_trigger_0="23", pin_echo_0="24")
+    pins.on_output = answers(pins, 0.01)
+    # As far as a busy machine lets it measure.
+    assert device.read("distance") == pytest.approx(1.715, abs=0.5)
+    close(device)
+
+
+@pytest.mark.parametrize(("stuck", "expected"), [(0, "does not begin: check the wires"), (1, "does not end")])
+def test_a_distance_that_cannot_be_measured_is_waited_for_no_longer_than_a_moment(
+    pins: Pins, stuck: int, expected: str
+) -> None:
+    device = opened(Sonic, pin_trigger_0="23", pin_echo_0="24", distance_retries="0")
+    pins.drive(24, stuck)
+    with pytest.raises(TemporaryError, match=f"the echo at the GPIO pin 24 {expected}"):
+        device.read("distance")
+
+
+# -- on a server -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def air(broker: Mosquitto) -> Iterator[Requester]:
+    with Probe(broker.host, broker.port) as probe:
+        yield Requester(probe, "9996/0001")
+
+
+def configuration(tmp_path: Path, broker: Mosquitto) -> Path:
+    path = tmp_path / "server.conf"
+    lines = ["[rpigpio]", "hadd = 0761/0000", "components.button = rpigpio.input", "components.relay = rpigpio.output"]
+    lines += ["components.led = rpigpio.led", "[rpigpio__button]", "hadd = 0761/0001", "pin_0 = 4"]
+    lines += ["[rpigpio__relay]", "hadd = 0761/0002", "pin_0 = 17", "[rpigpio__led]", "hadd = 0761/0003", "pin_0 = 27"]
+    text = system_section(broker, "service = gpio", "max_backoff = 0.1", "read_timeout = 5")
+    path.write_text("\n".join([text, *lines, ""]), encoding="utf-8")
+    return path
+
+
+def wait_data(air: Requester, topic: str, data: Any, *, since: int = 0) -> None:
+    def published(message: Message) -> bool:
+        return message.topic == f"/values/{topic}" and message.value["data"] == data
+
+    air.probe.wait_message(published, TIMEOUT, since=since)
+
+
+def test_on_a_server(broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pins) -> None:
+    with running(configuration(tmp_path, broker), Registry.installed()):
+        wait_data(air, "basic/0761/0001/state", False)
+        since = len(air.probe.messages)
+        # A button that chatters, long before the next poll.
+        for level in (1, 0, 1, 0, 1):
+            pins.drive(4, level)
+        wait_data(air, "basic/0761/0001/state", True, since=since)
+        answer = air.write("0761/0002", "switch", "on", Genre.USER, 0x25)
+        assert (answer["data"], pins.level(17)) == ("on", 1)
+        answer = air.write("0761/0003", "switch", "blink", Genre.USER, 0x25)
+        assert (answer["data"], pins.pulses) == ("blink", {27: (2, 50)})
+    # The relay stays as it is.
+    assert (pins.driven[17], pins.level(17), pins.level(27), pins.threads) == ([0, 1], 1, 0, 0)
+
+
+def test_one_pin_that_fails_on_a_server(broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pins) -> None:
+    pins.busy.add(17)
+    with running(configuration(tmp_path, broker), Registry.installed(), online=False) as server:
+        server.wait_online("0761/0000", "0761/0001", "0761/0003")
+        wait_heartbeats(air.probe, ["0761/0002"], NodeState.OFFLINE)
+        reason = next(node.reason for node in server.nodes if str(node.hadd) == "0761/0002")
+        assert reason == "switch: the pins of rpigpio__relay cannot be set up: GPIO busy"
+        since = len(air.probe.messages)
+        pins.drive(4, 1)
+        wait_data(air, "basic/0761/0001/state", True, since=since)
+        pins.busy.clear()
+        wait_heartbeats(air.probe, ["0761/0002"], NodeState.ONLINE, since=since)

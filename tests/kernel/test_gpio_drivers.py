@@ -1,0 +1,155 @@
+"""The bus rpigpio on a real kernel's pins, by rpi-lgpio."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import pytest
+
+from drivers.gpio import GpioBus, Input, Led, Output, Pwm, Sonic
+from drivers.gpio.bus import GpioComponent
+from janitoo_actors.api import ManualRuntime, TemporaryError
+from kernel_hardware import KernelHardware
+from waiting import wait_for
+
+pytestmark = pytest.mark.kernel
+TIMEOUT = 20.0
+D = TypeVar("D", bound=GpioComponent)
+
+# Another program, which drives a pin to a level until its input ends.
+PROGRAM = """
+import sys, lgpio
+chip = lgpio.gpiochip_open(0)
+lgpio.gpio_claim_output(chip, int(sys.argv[1]), int(sys.argv[2]))
+print("driven", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_program(pin: int, level: int) -> Iterator[None]:
+    """Have another program drive a pin."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(pin), str(level)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="ascii",
+        cwd="/run",
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        assert process.stdout.readline() == "driven\n"
+        yield
+    finally:
+        process.stdin.close()
+        process.wait(TIMEOUT)
+        process.stdout.close()
+
+
+def opened(kind: type[D], **options: str) -> D:
+    bus = GpioBus()
+    bus.open()
+    device = kind(kind.oid, options)
+    device.bus = bus
+    device.runtime = ManualRuntime()
+    device.open()
+    return device
+
+
+def test_an_output(hardware: KernelHardware) -> None:
+    device = opened(Output, pin_0="17", initial="on", on_exit="off")
+    assert (device.read("switch"), hardware.output(17)) == ("on", 1)
+    device.write("switch", "off")
+    assert (device.read("switch"), hardware.output(17)) == ("off", 0)
+    device.write("switch", "on")
+    device.close()
+    assert hardware.output(17) == 0
+
+
+def test_an_output_is_kept_over_a_restart_of_the_bus(hardware: KernelHardware) -> None:
+    device = opened(Output, pin_0="18", active_0="low")
+    assert (device.read("switch"), hardware.output(18)) == ("off", 1)
+    device.write("switch", "on")
+    device.close()
+    device.bus.close()
+    assert hardware.output(18) == 0
+    assert opened(Output, pin_0="18", active_0="low").read("switch") == "on"
+    assert hardware.output(18) == 0
+
+
+def test_an_output_is_kept_that_another_program_has_left_on(hardware: KernelHardware) -> None:
+    with another_program(19, 1):
+        assert hardware.output(19) == 1
+        # What the kernel's simulator has at a line that nobody has any more; a Pi leaves it as it is.
+        hardware.drive(19, 1)
+    device = opened(Output, pin_0="19")
+    assert (device.read("switch"), hardware.output(19)) == ("on", 1)
+
+
+def test_a_busy_pin_names_its_holder(hardware: KernelHardware) -> None:
+    with another_program(20, 1):
+        device = opened(Output, pin_0="20")
+        with pytest.raises(TemporaryError, match="the GPIO pin 20 is taken by lg: end that, or use another pin"):
+            device.read("switch")
+        assert hardware.output(20) == 1
+    assert device.read("switch") == "off"
+
+
+def test_edges(hardware: KernelHardware) -> None:
+    hardware.drive(21, 0)
+    device = opened(Input, pin_0="21", pull_0="down", debounce_0="0")
+    assert isinstance(device.runtime, ManualRuntime)
+    changes = device.runtime.changes
+    assert device.read("state") is False
+    for number, level in enumerate((1, 0, 1), start=1):
+        hardware.drive(21, level)
+        wait_for(lambda wanted=number: len(changes) >= wanted, TIMEOUT, lambda: f"an edge: {changes}")  # type: ignore[misc]
+        assert device.read("state") is bool(level)
+    device.close()
+    count = len(changes)
+    hardware.drive(21, 0)
+    again = opened(Input, pin_0="21", pull_0="down", debounce_0="0")
+    hardware.drive(21, 1)
+    wait_for(lambda: again.read("state"), TIMEOUT, "the level")
+    # The first one hears no more.
+    assert len(changes) == count
+    again.close()
+
+
+def test_a_led_blinks(hardware: KernelHardware) -> None:
+    device = opened(Led, pin_0="25", frequency_0="20")
+    device.write("switch", "blink")
+    for level in (1, 0, 1, 0):
+        wait_for(lambda wanted=level: hardware.output(25) == wanted, TIMEOUT, "it blinks")  # type: ignore[misc]
+    device.write("switch", "on")
+    assert (device.read("switch"), hardware.output(25)) == ("on", 1)
+    device.write("switch", "blink")
+    device.close()
+    assert hardware.output(25) == 0
+    device = opened(Led, pin_0="25")
+    device.write("switch", "blink")
+    device.close()
+
+
+def test_pulses(hardware: KernelHardware) -> None:
+    device = opened(Pwm, pin_0="26", frequency_0="50")
+    device.write("duty", 50)
+    for level in (1, 0, 1):
+        wait_for(lambda wanted=level: hardware.output(26) == wanted, TIMEOUT, "pulses")  # type: ignore[misc]
+    device.write("duty", 100)
+    wait_for(lambda: hardware.output(26) == 1, TIMEOUT, "it is on")
+    device.close()
+    assert hardware.output(26) == 0
+
+
+def test_a_sensor_of_distance_that_does_not_answer(hardware: KernelHardware) -> None:
+    hardware.drive(24, 0)
+    device = opened(Sonic, pin_trigger_0="23", pin_echo_0="24", distance_retries="0")
+    with pytest.raises(TemporaryError, match="the echo at the GPIO pin 24 does not begin"):
+        device.read("distance")
+    device.close()
