@@ -113,6 +113,7 @@ setup(
             "rpigpio = drivers.gpio:GpioBus",
             "rpii2c = drivers.i2c:I2cBus",
             "rpispi = drivers.spi:SpiBus",
+            "tutorial = drivers.tutorial:TutorialBus",
         ],
         "janitoo_actors.components": [
             "hostsensor.load = drivers.hostsensor:Load",

@@ -59,6 +59,10 @@ class FilteredComponent(Component):
         super().__init__(uuid, options)
         self._known: dict[tuple[str, int], _Known] = {}
 
+    def believed(self, uuid: str, index: int, read: Callable[[], Any]) -> Any:
+        """What counts of a reading: for the values that have a filter, what that leaves of it."""
+        return self.filtered(uuid, index, read) if uuid in self.filtered_values else read()
+
     def filtered(self, uuid: str, index: int, read: Callable[[], float]) -> float:
         """A reading that can be believed, in the value's units. On the bus's thread; blocks as `read` does.
 

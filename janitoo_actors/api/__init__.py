@@ -12,8 +12,11 @@ A component in full:
             return os.getloadavg()[0]
 """
 
+from janitoo_actors.api.aggregate import Aggregate
+from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import DeviceBusyError, Hardware
-from janitoo_actors.api.device import Bus, Component, Device, OptionProblem, OptionsError
+from janitoo_actors.api.device import Device, OptionProblem, OptionsError
+from janitoo_actors.api.machine import State, Stateful, Transition
 from janitoo_actors.api.options import (
     Bool,
     Choice,
@@ -35,6 +38,7 @@ from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentErr
 from janitoo_actors.protocol.codes import Capability, CommandClass, Genre, ValueType
 
 __all__ = [
+    "Aggregate",
     "Applies",
     "Bool",
     "Bus",
@@ -48,6 +52,7 @@ __all__ = [
     "DeviceBusyError",
     "DevicePath",
     "Duration",
+    "Extension",
     "FilePath",
     "Genre",
     "Hardware",
@@ -70,8 +75,11 @@ __all__ = [
     "Secret",
     "SecretText",
     "Setting",
+    "State",
+    "Stateful",
     "TemporaryError",
     "Text",
+    "Transition",
     "Value",
     "ValueType",
     "Whole",

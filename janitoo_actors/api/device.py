@@ -83,9 +83,14 @@ class Device:
         """Collect the values and options that are declared on the class and on those it inherits from."""
         super().__init_subclass__(**kwargs)
         own = vars(cls).values()
-        cls.values = MappingProxyType({**cls.values, **{each.uuid: each for each in own if isinstance(each, Value)}})
-        options = by_key(each for each in own if isinstance(each, Option))
-        cls.options = MappingProxyType({**cls.options, **options})
+        values: dict[str, Value] = {}
+        options: dict[str, Option[Any]] = {}
+        for base in reversed(cls.__mro__[1:]):
+            values |= vars(base).get("values", {})
+            options |= vars(base).get("options", {})
+        values |= {each.uuid: each for each in own if isinstance(each, Value)}
+        options |= by_key(each for each in own if isinstance(each, Option))
+        cls.values, cls.options = MappingProxyType(values), MappingProxyType(options)
 
     def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
         """Make the device of the options of its section. Opens nothing and never blocks.
@@ -154,6 +159,10 @@ class Device:
     def option(self, key: str) -> Any:
         """The data of an option that is no value. LookupError where there is none of that key."""
         return self._option_data[key]
+
+    def attach(self, claims: Claims | None, runtime: Runtime | None) -> None:
+        """Give it what the runtime does for it; before any call."""
+        self.claims, self.runtime = claims, runtime
 
     def takes(self) -> Iterable[Hardware]:
         """What it takes of the machine, by its settings: `[Hardware.gpio(self.setting("pin"))]`.
@@ -349,47 +358,6 @@ class Device:
             if option.is_required and option.key not in given:
                 problems.append(OptionProblem(option.key, None, f"{option.type.allowed}: it must be there"))
             yield option.key, read
-
-
-class Component(Device):
-    """A component on a bus: one node of the network.
-
-    Attributes:
-        bus: the bus that holds it, of its `bus_class`; the runtime sets it before any call.
-        bus_class: the class of the buses that it works on; on any other it is refused when the file is read.
-    """
-
-    product_type = "Software component"
-    product_manufacturer = "Janitoo"
-    bus_class: ClassVar[type[Device]] = Device
-    bus: Any = None
-
-    def open(self) -> None:
-        """Get ready for reads and writes; called on the bus's thread, after the bus is open. May block."""
-
-    def close(self) -> None:
-        """Give back what `open` took; called on the bus's thread, once, also where `open` failed."""
-
-
-class Bus(Device):
-    """A bus: what holds components, and is the controller's node on the network."""
-
-    name = "Default bus name controller"
-    capabilities = (Capability.DYNAMIC_CONTROLLER,)
-    cmd_classes = (CommandClass.CONTROLLER, CommandClass.CONFIGURATION)
-
-    def open(self) -> None:
-        """Get hold of the device; called on the bus's thread, before any read. May block.
-
-        Hardware libraries are imported here, not at the top of the module.
-
-        Raises:
-            TemporaryError: it is not there now; the bus is tried again, with back-off.
-            PermanentError: it cannot work here.
-        """
-
-    def close(self) -> None:
-        """Give back what `open` took; called on the bus's thread, once, also where `open` failed."""
 
 
 def _lines_of(

@@ -96,7 +96,7 @@ def _value(value: Value) -> dict[str, Any]:
 
 def _options(device: type[Device]) -> Iterator[dict[str, Any]]:
     """The keys that can stand in the section of the device, with what holds where they do not."""
-    from janitoo_actors.api.device import Bus, Component
+    from janitoo_actors.api.bus import Bus, Component
     from janitoo_actors.configuration.node_sections import bus_options, component_options
 
     options: Mapping[str, Option[Any]] = {}

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from janitoo_actors.api.device import Bus, Device
+from janitoo_actors.api.bus import Bus
+from janitoo_actors.api.device import Device
 from janitoo_actors.api.options import HIDDEN
 from janitoo_actors.api.schema import Applies, Option, Section, option_of
 from janitoo_actors.api.types import seconds, to_text
@@ -301,6 +302,8 @@ def bus_texts(bus: BusConfig) -> dict[str, str | None]:
         "isolation": bus.isolation.value,
         "memory_max": _text(bus.memory_max),
         "lease": str(bus.leased),
+        "extensions": ", ".join(bus.extensions),
+        "simulate": str(bus.simulate),
         **{f"components.{each.key}": _oid(each.component_class, each.key) for each in bus.components},
     }
 

@@ -135,7 +135,7 @@ def _lacking(path: Path, bus: BusConfig) -> Iterator[Problem]:
     yield from _lacking_of(path, bus.section, holder)
     for each in bus.components:
         component = each.component_class(each.node.uuid, each.node.options)
-        component.bus = holder
+        component.bus = holder.bus_for(component)
         yield from _lacking_of(path, bus.section, component)
 
 

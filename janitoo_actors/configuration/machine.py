@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from janitoo_actors.api.bus import Bus
 from janitoo_actors.api.claims import Hardware
 from janitoo_actors.api.device import Device
 from janitoo_actors.claims import holder
@@ -28,7 +29,7 @@ def missing_libraries(device_class: type[Device], oid: str) -> Iterator[str]:
 def missing_devices(device: Device) -> Iterator[str]:
     """A sentence for each device or file that a driver needs and would not get."""
     try:
-        needs = list(device.takes())
+        needs = list(device.takes_all() if isinstance(device, Bus) else device.takes())
     except Exception as error:  # noqa: BLE001 - it is the driver's, and a bug there is its bus's
         yield f"the driver {type(device).__name__} failed to say what it takes: {said(error)}"
         return

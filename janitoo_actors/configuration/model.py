@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from janitoo_actors.api.device import Bus, Component
+from janitoo_actors.api.bus import Bus, Component
 from janitoo_actors.api.schema import Section
 from janitoo_actors.configuration.network import NetworkSection
 from janitoo_actors.protocol.hadd import Hadd
@@ -158,6 +158,8 @@ class BusConfig:
         memory_max: bytes that such a process may use; None for no limit.
         leased: whether a primary gives it its addresses: it has no `hadd`, or says `lease = True`.
         identity: its `uuid`, by which the primary knows it again; None where the file has none yet.
+        extensions: what other packages have added to its class, by name.
+        simulate: whether its classes are those of the simulator.
     """
 
     section: str
@@ -168,6 +170,8 @@ class BusConfig:
     memory_max: int | None = None
     leased: bool = False
     identity: str | None = None
+    extensions: tuple[str, ...] = ()
+    simulate: bool = False
 
     @property
     def lacks_addresses(self) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from janitoo_actors.api.device import Bus, Component
-from janitoo_actors.api.options import Address, Bool, Choice, Duration, Line, Maybe, Memory, Text
+from janitoo_actors.api.bus import Bus, Component
+from janitoo_actors.api.options import Address, Bool, Choice, Duration, Line, Maybe, Memory, Names, Text
 from janitoo_actors.api.schema import NAME, Applies, Option, Section, deprecated
 from janitoo_actors.configuration.model import Isolation
 from janitoo_actors.protocol.hadd import Hadd
@@ -143,6 +143,18 @@ class BusSection(NodeSection):
         help="How much memory such a process may use",
         default=None,
         example="64M",
+    )
+    extensions = Option(
+        Names(),
+        help="What other packages add to its driver, by the names of their entry points, with commas between",
+        default=(),
+        example="softspi",
+    )
+    simulate = Option(
+        Bool(),
+        help="Whether its devices are simulated: nothing of the machine is touched, and the data are made up",
+        default=False,
+        example="True",
     )
     slow_start = deprecated("buses start side by side, and none waits for another")
     loop_sleep = deprecated("nothing here loops: values are polled when they are due")

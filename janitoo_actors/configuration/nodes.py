@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import Hardware
-from janitoo_actors.api.device import Bus, Component, Device
+from janitoo_actors.api.device import Device
+from janitoo_actors.api.extended import extended
 from janitoo_actors.api.options import Address
 from janitoo_actors.api.schema import Option, option_of
 from janitoo_actors.configuration.ini import IniFile
@@ -17,6 +19,8 @@ from janitoo_actors.configuration.registry import DriverError
 from janitoo_actors.errors import ConfigurationError
 from janitoo_actors.protocol.hadd import Hadd
 
+D = TypeVar("D", bound=Device)
+
 _LAST_NODE: Final = 9999
 
 
@@ -25,6 +29,7 @@ class Drivers(Protocol):
 
     def bus(self, oid: str) -> type[Bus]: ...
     def component(self, oid: str) -> type[Component]: ...
+    def extension(self, name: str) -> type[Extension]: ...
 
 
 def component_keys(ini: IniFile, section: str) -> dict[str, str]:
@@ -58,6 +63,7 @@ class BusReader:
         reader = self._reader
         defaults = {"name": bus_class.name or self._section, "oid": self._section}
         read = reader.read(BusSection, defaults)
+        bus_class = self._composed(bus_class, read)
         leased = bool(read.leased)
         hadd = read.hadd
         if hadd is None:
@@ -80,7 +86,18 @@ class BusReader:
         if self.problems:
             return None
         identity = (read.uuid or None) if leased else None
-        return BusConfig(self._section, node, bus_class, components, read.isolation, read.memory_max, leased, identity)
+        return BusConfig(
+            self._section,
+            node,
+            bus_class,
+            components,
+            read.isolation,
+            read.memory_max,
+            leased,
+            identity,
+            read.extensions,
+            read.simulate,
+        )
 
     def _bus_class(self) -> type[Bus]:
         oid = self._reader.options.get("oid", self._section)
@@ -90,6 +107,18 @@ class BusReader:
             key = "oid" if "oid" in self._reader.options else None
             self.problems.append(self._ini.problem(self._section, key, str(error)))
             return Bus
+
+    def _composed(self, bus_class: type[Bus], read: BusSection) -> type[Bus]:
+        """The class of the bus with its extensions; the simulated one, where it is to be that."""
+        if bus_class is Bus:
+            # It stands for one that is not there.
+            return bus_class
+        try:
+            extensions = tuple(self._drivers.extension(each) for each in read.extensions)
+            bus_class = extended(bus_class, extensions) if extensions else bus_class
+        except (DriverError, TypeError, ValueError) as error:
+            self._reader.wrong("extensions", str(error))
+        return _simulated(bus_class) if read.simulate else bus_class
 
     def _claim(self, hadd: Hadd) -> None:
         """Take the number of the bus, which no other may have."""
@@ -135,7 +164,9 @@ class BusReader:
             except DriverError as error:
                 self._reader.wrong(f"{COMPONENT_PREFIX}{key}", str(error))
                 component_class = Component
-            if bus_class is not Bus and not issubclass(bus_class, component_class.bus_class):
+            if bus.simulate and component_class is not Component:
+                component_class = _simulated(component_class)
+            if bus_class is not Bus and not bus_class.carries(component_class):
                 needed = component_class.bus_class.oid
                 expected = f"it works on a bus {needed}, as components.{key} = {oid} in [{needed}], and not on this one"
                 self._reader.wrong(f"{COMPONENT_PREFIX}{key}", expected)
@@ -246,7 +277,7 @@ class BusReader:
             section = each.node.uuid
             try:
                 component = each.component_class(section, each.node.options)
-                component.bus = bus
+                component.bus = bus.bus_for(component)
                 taken = [one for one in component.takes() if one.key and not one.is_shared]
             except Exception as error:  # noqa: BLE001 - it is the driver's, and a bug there is its bus's
                 text = str(error)
@@ -264,3 +295,10 @@ class BusReader:
     def _at(self, section: str) -> str:
         line = self._ini.line(section, "hadd")
         return f" (line {line})" if line is not None else ""
+
+
+def _simulated(device_class: type[D]) -> type[D]:
+    # Most servers simulate nothing.
+    from janitoo_actors.simulation import simulated
+
+    return simulated(device_class)

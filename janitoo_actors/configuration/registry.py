@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from janitoo_actors.api.device import Bus, Component, Device
+from janitoo_actors.api.bus import Bus, Component, Extension
+from janitoo_actors.api.device import Device
 from janitoo_actors.configuration.extras import EXTRAS, how_to_install
 from janitoo_actors.errors import ConfigurationError
 from janitoo_actors.suggest import did_you_mean_or_choose
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 BUSES: Final = "janitoo_actors.buses"
 COMPONENTS: Final = "janitoo_actors.components"
+EXTENSIONS: Final = "janitoo_actors.bus_extensions"
 
 DeviceT = TypeVar("DeviceT", bound=Device)
 
@@ -34,14 +37,17 @@ class Registry:
         self,
         buses: Mapping[str, type[Bus] | tuple[EntryPoint, ...]],
         components: Mapping[str, type[Component] | tuple[EntryPoint, ...]],
+        extensions: Mapping[str, type[Extension] | tuple[EntryPoint, ...]] = MappingProxyType({}),
     ) -> None:
         """Make a registry, of classes (as tests do) or of the entry points that name them.
 
         Args:
             buses, components: by oid. More than one entry point for an oid is an error when the oid is asked for.
+            extensions: by name, likewise.
         """
         self._buses: dict[str, type[Device] | tuple[EntryPoint, ...]] = dict(buses)
         self._components: dict[str, type[Device] | tuple[EntryPoint, ...]] = dict(components)
+        self._extensions: dict[str, type[Device] | tuple[EntryPoint, ...]] = dict(extensions)
 
     @staticmethod
     @cache
@@ -53,13 +59,13 @@ class Registry:
         # Takes as long to import as all of the configuration; tests and tools with classes at hand go without.
         from importlib.metadata import entry_points
 
-        groups: dict[str, dict[str, tuple[EntryPoint, ...]]] = {BUSES: {}, COMPONENTS: {}}
+        groups: dict[str, dict[str, tuple[EntryPoint, ...]]] = {BUSES: {}, COMPONENTS: {}, EXTENSIONS: {}}
         for group, found in groups.items():
             for point in entry_points(group=group):
                 others = found.get(point.name, ())
                 if point.value not in {other.value for other in others}:
                     found[point.name] = (*others, point)
-        return Registry(groups[BUSES], groups[COMPONENTS])
+        return Registry(groups[BUSES], groups[COMPONENTS], groups[EXTENSIONS])
 
     @property
     def bus_oids(self) -> tuple[str, ...]:
@@ -86,6 +92,14 @@ class Registry:
             DriverError: where there is none, or it cannot be imported.
         """
         return _resolve(self._components, oid, Component, "component")
+
+    def extension(self, name: str) -> type[Extension]:
+        """The class of an extension of a bus; the first call for a name imports it.
+
+        Raises:
+            DriverError: where there is none, or it cannot be imported.
+        """
+        return _resolve(self._extensions, name, Extension, "extension")
 
 
 def _resolve(

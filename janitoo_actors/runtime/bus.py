@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
 from pykka import ActorDeadError, ActorRef
 
-from janitoo_actors.api.device import Bus, Component, Device
+from janitoo_actors.api.bus import Bus, Component
+from janitoo_actors.api.device import Device
 from janitoo_actors.api.types import to_text
 from janitoo_actors.api.values import Setting
 from janitoo_actors.claims import ClaimTable
@@ -59,6 +61,7 @@ class BusActor(PinnedActor):
         self._link = f"{self.path.removesuffix('bus')}link"
         self._repeats = Repeats(self._log)
         self._devices: dict[Hadd, Device] = {}
+        self._bus: Bus | None = None
 
     def on_start(self) -> None:
         """Make the devices, and open the bus, then its components, each with what it takes of the machine."""
@@ -70,11 +73,16 @@ class BusActor(PinnedActor):
     def _open(self) -> None:
         try:
             self._make_devices()
-            for device in self._devices.values():
-                for hardware in device.takes():
-                    device.claim(hardware)
-                if isinstance(device, Bus | Component):
-                    device.open()
+            bus = self._bus
+            assert bus is not None
+            for hardware in bus.takes_all():
+                bus.claim(hardware)
+            bus.open_all()
+            for component in bus.components.values():
+                for hardware in component.takes():
+                    component.claim(hardware)
+                bus.open_component(component)
+            bus.started()
         except BaseException as error:
             self._give_up(error)
             raise
@@ -117,14 +125,15 @@ class BusActor(PinnedActor):
 
     def _make_devices(self) -> None:
         node = self._board.nodes[self._config.node.hadd]
-        bus = self._config.bus_class(node.uuid, node.options)
-        bus.claims, bus.runtime = self._claims, self._services
+        bus = self._bus = self._config.bus_class(node.uuid, node.options)
+        bus.attach(self._claims, self._services)
         self._devices[node.hadd] = bus
         for each in self._config.components:
             node = self._board.nodes[each.node.hadd]
             component = each.component_class(node.uuid, node.options)
-            component.bus = bus
-            component.claims, component.runtime = self._claims, self._services
+            component.bus = bus.bus_for(component)
+            component.attach(self._claims, self._services)
+            bus.components[each.key] = component
             self._devices[node.hadd] = component
 
     def _read(self, message: Read) -> Reading:
@@ -134,26 +143,34 @@ class BusActor(PinnedActor):
         failures: list[Exception] = []
         for index in range(message.instances):
             try:
-                data.append(_sendable(device.read(message.uuid, index)))
+                data.append(_sendable(self._served(device, device.read, message.uuid, index)))
             except BusLostError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever the driver raises: this read has failed
                 data.append(None)
                 failures.append(error)
+        if isinstance(device, Component) and self._bus is not None and type(self._bus).heard is not Bus.heard:
+            self._call(partial(self._bus.heard, device, message.uuid, tuple(data)))
         if not failures:
             return Reading(message.uuid, message.token, tuple(data), None)
         hopeless = all(isinstance(error, PermanentError | ConfigurationError) for error in failures)
         first = failures[0]
         return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, _traceback_of_bug(first))
 
+    def _served(self, device: Device, call: Callable[..., Any], *args: Any) -> Any:
+        """Read or write a device, by its bus where that has a say in it."""
+        if self._bus is None or not isinstance(device, Component) or type(self._bus).serve is Bus.serve:
+            return call(*args)
+        return self._bus.serve(device, partial(call, *args))
+
     def _write(self, message: Write) -> Written:
         device = self._devices[message.hadd]
         data = message.data
         try:
-            device.write(message.uuid, data, message.index)
+            self._served(device, device.write, message.uuid, data, message.index)
             if device.values[message.uuid].read_by is not None:
                 # What it is now, not what it should be.
-                data = _sendable(device.read(message.uuid, message.index))
+                data = _sendable(self._served(device, device.read, message.uuid, message.index))
         except BusLostError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the driver raises: this write has failed
@@ -268,10 +285,15 @@ class BusActor(PinnedActor):
     def _close(self) -> None:
         """Close components, then the bus; what one raises does not keep the others from it."""
         self._services.close()
-        for device in reversed(list(self._devices.values())):
+        bus, self._bus = self._bus, None
+        components = [] if bus is None else list(bus.components.values())
+        closes: list[tuple[Device, Callable[[], None]]] = []
+        if bus is not None:
+            closes = [(each, partial(bus.close_component, each)) for each in reversed(components)]
+            closes.append((bus, bus.close_all))
+        for device, close in closes:
             try:
-                if isinstance(device, Bus | Component):
-                    device.close()
+                close()
             except Exception as error:  # noqa: BLE001 - the driver's code, and there is nobody left to tell
                 self._log.warning("close_failed", device=device.uuid, error=said(error))
         self._devices.clear()
