@@ -130,6 +130,7 @@ class Ds18b20(FilteredComponent):
     oid = "rpi1wire.ds18b20"
     name = "Thermometer"
     product_name = "1-Wire thermometer"
+    product_type = "Temperature sensor"
     bus_class = OneWireBus
     bus: OneWireBus
     filtered_values: ClassVar[Mapping[str, Limits]] = {"temperature": Limits(-55, 125)}

@@ -151,19 +151,31 @@ class Aggregate(Bus):
             part = self._held.get(component.bus)
             if part is None:
                 raise
-            for each in list(self._held.values()):
-                if isinstance(each.device, Component) and each.device.bus is component.bus:
-                    each.lost()
-            part.lost()
-            structlog.get_logger().warning("part_lost", bus=self.uuid, part=part.device.oid, error=said(error))
+            self._lost(part, error)
             raise TemporaryError(said(error)) from error
 
     def read(self, uuid: str, index: int = 0) -> Any:
-        """As `Bus.read`; of a part that is open."""
+        """As `Bus.read`; None for a value of a part that cannot be read: the aggregate itself is well."""
         held = self._held.get(self._part_of[uuid]) if uuid in self._part_of else None
-        if held is not None:
+        if held is None:
+            return super().read(uuid, index)
+        try:
             held.ensure()
-        return super().read(uuid, index)
+            return super().read(uuid, index)
+        except BusLostError as error:
+            self._lost(held, error)
+        except (TemporaryError, PermanentError):
+            # It is told of by its components, and when it was opened.
+            pass
+        return None
+
+    def _lost(self, part: _Held, error: BusLostError) -> None:
+        """Close a part and its components; they are opened again when they are next read."""
+        for each in list(self._held.values()):
+            if isinstance(each.device, Component) and each.device.bus is part.device:
+                each.lost()
+        part.lost()
+        structlog.get_logger().warning("part_lost", bus=self.uuid, part=part.device.oid, error=said(error))
 
     def _try(self, held: _Held) -> None:
         try:
