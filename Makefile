@@ -25,7 +25,7 @@ DEV := $(VENV)/.installed-dev
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: $(DEV) ## Make the virtual environment, with the development tools
@@ -38,11 +38,17 @@ run: $(if $(MOSQUITTO),$(BASE),$(BROKER)) ## Run the runtime with CONF (conf/hos
 .PHONY: test
 test: system-tools check test-pykka ## Check everything, then run the tests
 	# Side by side, a test on each core: most of them wait for brokers and deadlines.
-	$(BIN)/python -m pytest -n auto -m 'not chaos'
+	$(BIN)/python -m pytest -n auto -m 'not chaos and not kernel'
 
 .PHONY: chaos
 chaos: system-tools $(DEV) ## Hit 50 buses for a minute: the others must not notice
 	$(BIN)/python -m pytest -m chaos
+
+KERNEL := $(BIN)/python tests/bench/kernel/run.py
+
+.PHONY: test-kernel
+test-kernel: kernel-tools $(DEV) ## Test drivers on the interfaces of a real kernel
+	$(KERNEL) tests/kernel
 
 .PHONY: test-pykka
 test-pykka: $(DEV) ## Run Pykka's own tests with our actors
@@ -99,12 +105,8 @@ $(DEV): $(VENV)/.created $(METADATA)
 	@$(PIP_INSTALL) --editable '.[dev,broker]'
 	@touch $(BASE) $(BROKER) $@
 
-# The tests use a real broker, openssl for its certificates, gcc for the library that stands in for I2C and
-# SPI, and a NUT server, whose service does not start without a configuration. Debian's package of mosquitto starts
-# and enables a service on port 1883. It is stopped and disabled right after the installation rather
-# than kept from starting by a policy-rc.d, which would hold for every other package installed meanwhile.
-# Only a service that this recipe has just installed is touched; that there is no service to stop, as in
-# a container, is no failure.
+# What the tests use: a real broker, openssl for its certificates, gcc for the library that stands in for I2C and SPI, a
+# NUT server, and libsensors with hardware mocked by umockdev. Debian's NUT server does not start without a configuration.
 .PHONY: system-tools
 system-tools:
 	@missing=; \
@@ -112,17 +114,20 @@ system-tools:
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
 	[ -x /lib/nut/upsd ] || missing="$$missing nut-server"; \
-	[ -n "$$missing" ] || exit 0; \
-	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
-	if ! command -v apt-get >/dev/null || ! $$sudo true 2>/dev/null; then \
-		echo "Please install$$missing: the tests need it (as root or with sudo, apt-get would have done it)." >&2; \
-		exit 1; \
-	fi; \
-	echo "Installing$$missing with apt-get"; \
-	apt="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120"; \
-	log=$$($$apt update 2>&1 && $$apt install --no-install-recommends $$missing 2>&1) \
-		|| { echo "$$log" >&2; exit 1; }; \
-	case $$missing in *mosquitto*) \
-		$$sudo invoke-rc.d mosquitto stop >/dev/null 2>&1 || true; \
-		$$sudo update-rc.d mosquitto disable >/dev/null 2>&1 || true;; \
-	esac
+	command -v umockdev-run >/dev/null || missing="$$missing umockdev"; \
+	[ -e /etc/sensors3.conf ] || missing="$$missing libsensors5 libsensors-config"; \
+	tests/bench/install $$missing
+
+# What builds the kernel of `make test-kernel`; nothing of it is needed when that has been done.
+.PHONY: kernel-tools
+kernel-tools: system-tools $(DEV)
+	@$(KERNEL) --is-built || { \
+		missing=; \
+		for tool in make gcc flex bison bc; do \
+			command -v $$tool >/dev/null || missing="$$missing $$tool"; \
+		done; \
+		command -v xz >/dev/null || missing="$$missing xz-utils"; \
+		[ -e /usr/include/stdio.h ] || missing="$$missing libc6-dev"; \
+		ls /usr/src/linux-source-*.tar.xz >/dev/null 2>&1 || missing="$$missing linux-source"; \
+		tests/bench/install $$missing; \
+	}

@@ -38,6 +38,8 @@ DEV = [
     # The formatter's style may change with each minor version, and `make test` checks the format.
     "ruff>=0.17,<0.18",
     "types-psutil>=5.9",
+    # Resolves dependencies for a Python that is not here.
+    "uv>=0.5",
 ]
 
 I2C = ["smbus2>=0.4"]
@@ -49,7 +51,12 @@ NUT = [
     # It uses telnetlib, which Python 3.13 has dropped.
     "standard-telnetlib>=3.13; python_version >= '3.13'",
 ]
-HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT]
+# By the name RPi.GPIO, on any kernel and any Pi, the Pi 5 included. The package RPi.GPIO has the same name and must not
+# be beside it: it knows no Pi 5, and no edges from kernel 6.6 on.
+GPIO = ["rpi-lgpio>=0.6; sys_platform == 'linux'"]
+# Uses the system's libsensors5.
+LMSENSOR = ["PySensors>=0.0.4"]
+HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT, *GPIO, *LMSENSOR]
 
 setup(
     name="janitoo-actors",
@@ -88,6 +95,8 @@ setup(
         "rpii2c": I2C,
         "rpispi": SPI,
         "rpi1wire": ONEWIRE,
+        "rpigpio": GPIO,
+        "lmsensor": LMSENSOR,
         "nut": NUT,
         "pi": HARDWARE,
     },
