@@ -105,17 +105,17 @@ $(DEV): $(VENV)/.created $(METADATA)
 	@$(PIP_INSTALL) --editable '.[dev,broker]'
 	@touch $(BASE) $(BROKER) $@
 
-# What the tests use: a real broker, openssl for its certificates, gcc for the library that stands in for I2C and SPI, a
-# NUT server, and libsensors with hardware mocked by umockdev. Debian's NUT server does not start without a configuration.
+# The tests use a real broker, openssl for its certificates, gcc for the library that stands in for I2C and SPI, umockdev
+# and libsensors for the sensors of main boards, and a NUT server, whose service does not start without a configuration.
 .PHONY: system-tools
 system-tools:
 	@missing=; \
 	for tool in mosquitto openssl gcc; do \
 		command -v $$tool >/dev/null || missing="$$missing $$tool"; \
 	done; \
-	[ -x /lib/nut/upsd ] || missing="$$missing nut-server"; \
 	command -v umockdev-run >/dev/null || missing="$$missing umockdev"; \
-	[ -e /etc/sensors3.conf ] || missing="$$missing libsensors5 libsensors-config"; \
+	ldconfig -p 2>/dev/null | grep -q libsensors.so.5 || missing="$$missing libsensors5"; \
+	[ -x /lib/nut/upsd ] || missing="$$missing nut-server"; \
 	tests/bench/install $$missing
 
 # What builds the kernel of `make test-kernel`; nothing of it is needed when that has been done.

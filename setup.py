@@ -51,10 +51,10 @@ NUT = [
     # It uses telnetlib, which Python 3.13 has dropped.
     "standard-telnetlib>=3.13; python_version >= '3.13'",
 ]
-# By the name RPi.GPIO, on any kernel and any Pi, the Pi 5 included. The package RPi.GPIO has the same name and must not
+# By the name RPi.GPIO, on any kernel and any Pi, the Pi 5 included. The package RPi.GPIO has the same name, and must not
 # be beside it: it knows no Pi 5, and no edges from kernel 6.6 on.
 GPIO = ["rpi-lgpio>=0.6; sys_platform == 'linux'"]
-# Uses the system's libsensors5.
+# It needs libsensors too, which is no package of Python: apt install libsensors5.
 LMSENSOR = ["PySensors>=0.0.4"]
 HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT, *GPIO, *LMSENSOR]
 
@@ -121,6 +121,7 @@ setup(
             "hostsensor.disks = drivers.hostsensor:Disks",
             "hostsensor.processes = drivers.hostsensor:Processes",
             "hostsensor.picpu = drivers.hostsensor:PiCpu",
+            "hostsensor.lmsensor = drivers.hostsensor.lmsensor:LmSensor",
             "nut.ups = drivers.nut:Ups",
             "rpi1wire.ds18b20 = drivers.onewire:Ds18b20",
             "rpibasic.dht = drivers.dht:Dht",

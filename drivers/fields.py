@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -52,8 +53,8 @@ class Field:
         mask, shift = int(numbers["mask"]), int(numbers["shift"])
         if not 0 < mask <= full or not 0 <= shift < size * _BYTE or not mask >> shift:
             raise ValueError(f"expected a mask and a shift within {size * _BYTE} bits, which leave something")
-        if numbers["scale"] == 0:
-            raise ValueError("expected a scale other than 0")
+        if numbers["scale"] == 0 or not all(map(math.isfinite, numbers.values())):
+            raise ValueError("expected a scale other than 0, and finite numbers")
         order: Literal["big", "little"] = "little" if match[3] == "le" else "big"
         return cls(size, match[1] == "s", order, mask, shift, numbers["scale"], numbers["offset"])
 

@@ -28,8 +28,6 @@ from tool_runs import start_program
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 CONFS = tuple(sorted((ROOT / "conf").glob("*.conf")))
-# What they need is on no machine of ours; the tests of the drivers run such servers with stand-ins for it.
-WITH_HARDWARE = frozenset({"hats.conf", "ups.conf"})
 UNIT = ROOT / "conf/janitoo@.service"
 CONFIGURATION = ROOT / "docs/configuration.md"
 REFERENCE = ROOT / "docs/reference.md"
@@ -122,7 +120,7 @@ def test_file_in_conf_has_no_problem(path: Path) -> None:
     assert config.buses
 
 
-@pytest.mark.parametrize("path", [path for path in CONFS if path.name not in WITH_HARDWARE], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", CONFS, ids=lambda path: path.name)
 def test_file_in_conf_runs(path: Path, private_broker: BrokerFactory, free_port: int, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     port = free_port if "\nbroker = embedded\n" in text else private_broker().port

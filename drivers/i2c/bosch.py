@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -33,7 +35,8 @@ _MEASURING: Final = 0x08
 _LONGEST: Final = 0.1
 """Seconds that a measurement may take; by the data sheet it is 9.3 ms."""
 _SKIPPED: Final = 0x80000
-"""What the chip gives for a measurement that it has not made."""
+"""What the chip gives for a measurement that it has not made; and of humidity:"""
+_SKIPPED_HUMIDITY: Final = 0x8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class _Sample:
     at: float
     temperature: float
     pressure: float
-    humidity: float | None
+    humidity: float
 
 
 class Bmp280(I2cChip):
@@ -123,12 +126,23 @@ class Bmp280(I2cChip):
     @temperature.reader
     def read_temperature(self, instance: Instance) -> float:
         """°C. On the bus's thread; blocks for the bus, and for 10 ms where the chip has to measure."""
-        return self.filtered("temperature", instance.index, lambda: self._measured().temperature)
+        return self._filtered("temperature", instance, lambda sample: sample.temperature)
 
     @pressure.reader
     def read_pressure(self, instance: Instance) -> float:
         """Pa. As `read_temperature`."""
-        return self.filtered("pressure", instance.index, lambda: self._measured().pressure)
+        return self._filtered("pressure", instance, lambda sample: sample.pressure)
+
+    def _filtered(self, uuid: str, instance: Instance, part: Callable[[_Sample], float]) -> float:
+        tries = itertools.count()
+
+        def read() -> float:
+            if next(tries):
+                # What was refused is not to be read again, but measured.
+                self._sample = None
+            return part(self._measured())
+
+        return self.filtered(uuid, instance.index, read)
 
     def _measured(self) -> _Sample:
         """What the chip has measured just now."""
@@ -151,11 +165,13 @@ class Bmp280(I2cChip):
         data = self._read(_DATA, 8 if self.is_humid else 6)
         raw_pressure = data[0] << 12 | data[1] << 4 | data[2] >> 4
         raw_temperature = data[3] << 12 | data[4] << 4 | data[5] >> 4
-        if raw_temperature in {0, _SKIPPED} or self._trimming is None:
+        raw_humidity = data[6] << 8 | data[7] if self.is_humid else 0
+        skipped = raw_temperature in {0, _SKIPPED} or raw_pressure == _SKIPPED or raw_humidity == _SKIPPED_HUMIDITY
+        if skipped or self._trimming is None:
             self.lost()
             raise TemporaryError("the chip has not measured: it may have lost its power for a moment")
         fine = self._trimming.fine(raw_temperature)
-        humidity = self._trimming.humidity(data[6] << 8 | data[7], fine) if self.is_humid else None
+        humidity = self._trimming.humidity(raw_humidity, fine) if self.is_humid else math.nan
         return _Sample(time.monotonic(), fine / 5120, self._trimming.pressure(raw_pressure, fine), humidity)
 
 
@@ -174,7 +190,7 @@ class Bme280(Bmp280):
     @humidity.reader
     def read_humidity(self, instance: Instance) -> float:
         """%. As `read_temperature`."""
-        return self.filtered("humidity", instance.index, lambda: self._measured().humidity or 0.0)
+        return self._filtered("humidity", instance, lambda sample: sample.humidity)
 
 
 # -- BMP180 -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -11,7 +12,7 @@ from drivers.libraries import library
 from janitoo_actors.api import Bus, BusLostError, ConfigurationError, Hardware, Option, TemporaryError, Whole
 
 _SILENCES: Final = 3
-"""Chips that do not answer, in a row: then the adapter is opened anew."""
+"""Times in a row that one chip does not answer: then the adapter is opened anew."""
 _NO_ANSWER: Final = frozenset({errno.EREMOTEIO, errno.ENXIO})
 _GONE: Final = frozenset({errno.ENODEV, errno.EBADF, errno.ENOENT})
 
@@ -20,7 +21,7 @@ class I2cBus(Bus):
     """An I2C adapter.
 
     What fails on it is one chip's failure, unless the adapter itself is gone. Chips that fall silent after hours come
-    back when the adapter is opened anew: it is, where several do not answer in a row.
+    back when the adapter is opened anew: it is, where one does not answer several times in a row.
 
     Attributes:
         sysfs: where the kernel shows its I2C devices; another place in tests.
@@ -34,7 +35,10 @@ class I2cBus(Bus):
 
     _adapter: Any = None
     _smbus2: Any = None
-    _silent = 0
+
+    def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
+        super().__init__(uuid, options)
+        self._silent: Counter[int] = Counter()
 
     def takes(self) -> Iterable[Hardware]:
         """The adapter."""
@@ -94,7 +98,7 @@ class I2cBus(Bus):
             self._adapter.i2c_rdwr(*messages)
         except OSError as error:
             raise self._failure(error, address) from error
-        self._silent = 0
+        self._silent[address] = 0
 
     def _open_adapter(self) -> None:
         try:
@@ -112,10 +116,10 @@ class I2cBus(Bus):
         chip = f"the chip at {address:#04x} of the I2C adapter {self.busnum}"
         if error.errno in _GONE:
             return BusLostError(f"the I2C adapter {self.busnum} is gone: {error.strerror}")
-        self._silent += 1
-        if self._silent >= _SILENCES or error.errno == errno.ETIMEDOUT:
+        self._silent[address] += 1
+        if self._silent[address] >= _SILENCES or error.errno == errno.ETIMEDOUT:
             # Opened again with the next read.
-            self._silent = 0
+            self._silent[address] = 0
             self.close()
         if error.errno in _NO_ANSWER:
             return TemporaryError(f"{chip} does not answer: is it wired, powered, and at this address?")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from drivers.filters import FilteredComponent
 from drivers.i2c.bus import I2cBus
-from janitoo_actors.api import OptionType
+from janitoo_actors.api import Hardware, OptionType
 
 _FIRST: Final = 0x03
 _LAST: Final = 0x77
@@ -47,6 +48,11 @@ class I2cChip(FilteredComponent):
     bus_class = I2cBus
     bus: I2cBus
     _is_ready = False
+
+    def takes(self) -> Iterable[Hardware]:
+        """Its address on the bus."""
+        adapter = self.bus.busnum
+        return [Hardware(f"i2c-{adapter}-{self._at:02x}", f"the address {self._at:#04x} of the I2C adapter {adapter}")]
 
     def ready(self) -> None:
         """Find out whether the chip is there and the right one, and set it up, where that has not been done yet.

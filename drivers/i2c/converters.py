@@ -101,6 +101,7 @@ _INA_BUS: Final = 0x02
 _INA_SETTINGS: Final = 0x399F
 """32 V, 320 mV at the shunt, 12 bits, measuring all the time: as after its reset."""
 _OVERFLOW: Final = 0x01
+_CONVERTED: Final = 0x02
 _SHUNT_STEP: Final = 0.00001
 _BUS_STEP: Final = 0.004
 _SHUNT_MOST: Final = 0.32
@@ -145,6 +146,8 @@ class Ina219(I2cChip):
     def _volts(self) -> float:
         self.ready()
         raw = int.from_bytes(self._read(_INA_BUS, 2), "big")
+        if not raw & _CONVERTED:
+            raise TemporaryError("the chip has not measured yet")
         if raw & _OVERFLOW:
             raise TemporaryError("the chip cannot compute: the current is out of its range")
         return (raw >> 3) * _BUS_STEP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -64,7 +65,7 @@ class Pca9685(I2cChip):
     name = "PCA9685"
     product_name = "PCA9685 PWM controller"
 
-    address = Option(I2cAddress(), default=0x40, help="The address of the chip: 0x40 to 0x7f")
+    address = Option(I2cAddress(), default=0x40, help="The address of the chip: 0x40 to 0x77")
     frequency = Option(Number(24, 1526), default=200.0, help="The frequency of all outputs, in hertz; servos want 50")
     on_exit = Option(Choice(OnExit), default=OnExit.KEEP, help="What becomes of the outputs when the bus is closed")
     duty = Value(
@@ -80,13 +81,29 @@ class Pca9685(I2cChip):
 
     def set_up(self) -> None:
         """Set the frequency, where it is another one: that stops the outputs for a moment."""
-        wanted = round(_OSCILLATOR / (_STEPS * self.frequency)) - 1
         (mode,) = self._read(_MODE1, 1)
-        if self._read(_PRESCALE, 1)[0] != wanted:
+        if self._read(_PRESCALE, 1)[0] != self._prescale:
             self._write(_MODE1, mode & ~_RESTART & 0xFF | _SLEEP | _AUTO_INCREMENT)
-            self._write(_PRESCALE, wanted)
-        self._write(_MODE1, mode & ~(_SLEEP | _RESTART) & 0xFF | _AUTO_INCREMENT)
+            self._write(_PRESCALE, self._prescale)
+            (mode,) = self._read(_MODE1, 1)
+        awake = mode & ~(_SLEEP | _RESTART) & 0xFF | _AUTO_INCREMENT
+        self._write(_MODE1, awake)
         time.sleep(_WAKING)
+        if mode & _RESTART:
+            # The outputs were on when it went to sleep: they go on now.
+            self._write(_MODE1, awake | _RESTART)
+
+    def ready(self) -> None:
+        """As of every chip; and set it up again where it has lost its power meanwhile, which no transfer tells."""
+        super().ready()
+        (mode,) = self._read(_MODE1, 1)
+        if mode & _SLEEP or self._read(_PRESCALE, 1)[0] != self._prescale:
+            self.lost()
+            super().ready()
+
+    @property
+    def _prescale(self) -> int:
+        return round(_OSCILLATOR / (_STEPS * self.frequency)) - 1
 
     def close(self) -> None:
         """Leave the outputs as `on_exit` says."""
@@ -235,7 +252,9 @@ class AnyChip(I2cChip):
         try:
             number = float(data)
         except ValueError:
-            raise ValueError("expected a number") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError("expected a number")
         register: Register = instance.config
         self.ready()
         before = self._read(register.number, register.field.size)

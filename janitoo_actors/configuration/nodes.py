@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from janitoo_actors.api.claims import Hardware
 from janitoo_actors.api.device import Bus, Component, Device
 from janitoo_actors.api.options import Address
 from janitoo_actors.api.schema import Option, option_of
@@ -73,6 +74,8 @@ class BusReader:
             hadd_assigned=hadd is None,
         )
         components = tuple(self._components(hadd, read, bus_class))
+        if not self.problems:
+            self._check_hardware(bus_class, node, components)
         if self.problems:
             return None
         identity = (read.uuid or None) if leased else None
@@ -231,6 +234,28 @@ class BusReader:
         reader.unread({**node, **schema}, f"this option of {device_class.oid or section}")
         self.exposed += [(section, key) for key in reader.exposed(schema)]
         return options
+
+    def _check_hardware(self, bus_class: type[Bus], node: NodeConfig, components: Sequence[ComponentConfig]) -> None:
+        """Refuse two components that want what only one can have: the same pin, the same chip."""
+        holders: dict[Hardware, str] = {}
+        bus = bus_class(node.uuid, node.options)
+        for each in components:
+            if each.component_class.takes is Device.takes:
+                continue
+            section = each.node.uuid
+            try:
+                component = each.component_class(section, each.node.options)
+                component.bus = bus
+                taken = [one for one in component.takes() if one.key and not one.is_shared]
+            except Exception as error:  # noqa: BLE001 - it is the driver's, and a bug there is its bus's
+                text = f"the driver {each.component_class.__name__} failed to say what it takes"
+                self.problems.append(self._ini.problem(section, None, f"{text}: {type(error).__name__}: {error}"))
+                continue
+            for hardware in taken:
+                first = holders.setdefault(hardware, section)
+                if first != section:
+                    text = f"[{first}] has {hardware} already: expected another one"
+                    self.problems.append(self._ini.problem(section, None, text))
 
     def _at(self, section: str) -> str:
         line = self._ini.line(section, "hadd")

@@ -184,7 +184,8 @@ class Buses:
             try:
                 start.get(timeout=0)
             except Timeout:
-                reason = "it is still starting"
+                # It may have failed already, and be tried again: its nodes say so.
+                pass
             except Exception as error:  # noqa: BLE001 - whatever its start has failed with; it is tried again
                 reason = said(error)
         if online == len(nodes):

@@ -37,6 +37,8 @@ def test_decoding(text: str, data: bytes, number: float) -> None:
         ("u8 mask=0x0f shift=4", "leave something"),
         ("u8 shift=8", "within 8 bits"),
         ("u8 scale=0", "other than 0"),
+        ("u8 scale=inf", "finite numbers"),
+        ("u8 offset=nan", "finite numbers"),
         ("u8 scale=x", "expected a number after scale="),
         ("u8 factor=2", "expected mask=…, shift=…, scale=…, offset=… after the type"),
     ],

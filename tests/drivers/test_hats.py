@@ -163,3 +163,14 @@ def test_a_chip_on_another_kind_of_bus_is_refused(tmp_path: Path, bus: str, oid:
         f"{path}:3: [{bus}] components.x = {oid!r}: it works on a bus {needed}, "
         f"as components.x = {oid} in [{needed}], and not on this one"
     )
+
+
+def test_two_chips_at_one_address_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "my.conf"
+    components = "components.supply = rpii2c.ina219\ncomponents.lamps = rpii2c.pca9685\n"
+    path.write_text(f"[rpii2c]\nhadd = 0161/0000\n{components}[rpii2c__lamps]\nname = Lamps\n")
+    (problem,) = load(path, Registry.installed()).problems
+    assert str(problem) == (
+        f"{path}:5: [rpii2c__lamps]: [rpii2c__supply] has the address 0x40 of the I2C adapter 1 already: "
+        "expected another one"
+    )

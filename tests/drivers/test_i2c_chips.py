@@ -70,6 +70,31 @@ def test_negative_h4_and_h5_keep_their_signs() -> None:
     assert Trimming.read(TRIMMING, humid).h[3:] == (-321, -50, -30)
 
 
+def test_what_is_refused_is_measured_again(buses: FakeBuses) -> None:
+    bmp280(buses)
+    (count,) = run(
+        buses,
+        """
+one = made(Bmp280, temperature_max=20, temperature_retries=2)
+measure, times = one._measure, []
+one._measure = lambda: (times.append(1), measure())[1]
+tried(one.read, "temperature")
+found.append(len(times))
+""",
+    )
+    assert count == 3
+
+
+@pytest.mark.parametrize("skipped", ["pressure", "humidity"])
+def test_what_has_not_been_measured_is_no_reading(buses: FakeBuses, skipped: str) -> None:
+    pressure = 0x80000 if skipped == "pressure" else PRESSURE
+    humidity = b"\x80\x00" if skipped == "humidity" else b"\x75\x30"
+    data = bytes((pressure >> 12, pressure >> 4 & 0xFF, (pressure & 0xF) << 4, 0x7E, 0xED, 0x00)) + humidity
+    buses.chip(0x76, {0xD0: b"\x60", 0x88: TRIMMING, 0xE1: b"\x6a\x01\x00\x14\x21\x03\x1e", 0xF7: data})
+    (said,) = run(buses, f'found.append(tried(made(Bme280).read, "{skipped}"))')
+    assert said == "TemporaryError: the chip has not measured: it may have lost its power for a moment"
+
+
 def test_the_data_sheet_of_bmp180() -> None:
     calibration = Calibration180.read(CALIBRATION)
     b5 = calibration.b5(27898)
@@ -150,6 +175,22 @@ for _ in range(4):
     assert found == [True, True, False, False]
 
 
+def test_a_silent_chip_has_the_adapter_opened_beside_a_sound_one(buses: FakeBuses) -> None:
+    buses.words(0x48, {0: 0x4000})
+    found = run(
+        buses,
+        """
+one, two = made(AnyChip, address=0x20, value_retries=0), made(Ads1115)
+before = bus._adapter
+for _ in range(3):
+    tried(one.read, "value")
+    found.append(two.read("voltage"))
+found.append(bus._adapter is before)
+""",
+    )
+    assert found == [2.048, 2.048, 2.048, False]
+
+
 def test_no_adapter(buses: FakeBuses) -> None:
     buses.adapter(0)
     said = buses.run(
@@ -203,7 +244,7 @@ def test_ads1115_out_of_its_range(buses: FakeBuses, raw: int) -> None:
 @pytest.mark.parametrize(("shunt", "amperes"), [(2000, 0.2), (-1000, -0.1)])
 def test_ina219(buses: FakeBuses, shunt: int, amperes: float) -> None:
     # 12 V; and 20 mV or -10 mV at 0.1 ohms.
-    buses.words(0x40, {1: shunt, 2: 3000 << 3})
+    buses.words(0x40, {1: shunt, 2: 3000 << 3 | 2})
     found = run(buses, 'one = made(Ina219); found += [one.read("voltage"), one.read("current"), one.read("power")]')
     assert found == pytest.approx([12, amperes, 12 * amperes])
     assert buses.word(0x40, 0) == 0x399F
@@ -211,7 +252,11 @@ def test_ina219(buses: FakeBuses, shunt: int, amperes: float) -> None:
 
 @pytest.mark.parametrize(
     ("words", "value", "expected"),
-    [({2: 1}, "voltage", "out of its range"), ({1: 0x7FFF, 2: 8}, "current", "choose a smaller shunt")],
+    [
+        ({2: 3}, "voltage", "out of its range"),
+        ({2: 0}, "voltage", "has not measured yet"),
+        ({1: 0x7FFF, 2: 10}, "current", "choose a smaller shunt"),
+    ],
 )
 def test_ina219_out_of_its_range(buses: FakeBuses, words: dict[int, int], value: str, expected: str) -> None:
     buses.words(0x40, words)
@@ -242,6 +287,25 @@ found += [list(bus.read_register(0x41, 0xFA, 4)), bus.read_register(0x41, 0xFE, 
     assert found == [25, 100, 25, 100, 0, [0, 0, 0, 0x10], 121]
 
 
+def test_pca9685_that_has_lost_its_power_is_set_up_again(buses: FakeBuses) -> None:
+    buses.chip(0x40, {0x00: b"\x11", 0xFE: b"\x1e"})
+    found = run(
+        buses,
+        """
+one = made(Pca9685, frequency=50)
+one.write("duty", 25)
+# As after its reset: asleep, its frequency and its outputs gone.
+bus.write_register(0x40, 0x00, [0x11])
+bus.write_register(0x40, 0xFE, [0x1E])
+bus.write_register(0x40, 0x06, [0, 0, 0, 0x10])
+found.append(one.read("duty"))
+one.write("duty", 50)
+found += [one.read("duty"), bus.read_register(0x40, 0x00, 1)[0] & 0x10, bus.read_register(0x40, 0xFE, 1)[0]]
+""",
+    )
+    assert found == [0, 50, 0, 121]
+
+
 def test_any_chip_by_its_description(buses: FakeBuses) -> None:
     buses.chip(0x20, {0x05: b"\x19\x00", 0x10: b"\xf3"})
     found = run(
@@ -251,7 +315,7 @@ one = made(AnyChip, address=0x20, setup="0x01=0x60 0xa0, 0x03=7", writable="True
            value_config_0="0x05 s16be mask=0xfff0 shift=4 scale=0.0625", value_config_1="0x10 u8 mask=0x0f")
 found += [one.read("value"), one.read("value", 1)]
 one.write("level", "9", 1)
-found += [one.read("level", 1), tried(one.write, "level", "16", 1), tried(one.write, "level", "x", 1)]
+found += [one.read("level", 1), tried(one.write, "level", "16", 1), tried(one.write, "level", "inf", 1)]
 found.append(tried(made(AnyChip, address=0x20).write, "level", "1"))
 """,
     )

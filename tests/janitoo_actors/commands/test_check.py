@@ -66,11 +66,8 @@ def findings(tool: Tool, path: Path) -> tuple[int, list[tuple[str, str | None, s
 def test_every_file_in_conf_is_right(conf: Path, tool: Tool) -> None:
     outcome = tool("check", str(conf), "--json")
     document = json.loads(outcome.out)
-    # All that may be wrong with it is that this machine has no such hardware.
-    missing = [each["message"] for each in document["findings"] if "is not there: enable it with" in each["message"]]
-    assert [each["message"] for each in document["findings"]] == missing
-    assert outcome.code == (1 if missing else 0)
-    assert document["buses"] or missing
+    assert (outcome.code, document["findings"]) == (0, [])
+    assert document["buses"]
 
 
 def test_right_file(path: Path, tool: Tool) -> None:
