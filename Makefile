@@ -44,6 +44,13 @@ test: system-tools check test-pykka ## Check everything, then run the tests
 chaos: system-tools $(DEV) ## Hit 50 buses for a minute: the others must not notice
 	$(BIN)/python -m pytest -m chaos
 
+.PHONY: resolve
+resolve: $(DEV) ## Check that all that a Pi needs can be installed on each Python
+	@for python in 3.11 3.12 3.13; do \
+		$(BIN)/uv pip compile -q --extra pi --python-version $$python --python-platform aarch64-unknown-linux-gnu \
+			-o /dev/null setup.py && echo "janitoo-actors[pi] resolves on Python $$python" || exit 1; \
+	done
+
 KERNEL := $(BIN)/python tests/bench/kernel/run.py
 
 .PHONY: test-kernel
