@@ -25,7 +25,7 @@ DEV := $(VENV)/.installed-dev
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: $(DEV) ## Make the virtual environment, with the development tools
@@ -43,6 +43,19 @@ test: system-tools check test-pykka ## Check everything, then run the tests
 .PHONY: chaos
 chaos: system-tools $(DEV) ## Hit 50 buses for a minute: the others must not notice
 	$(BIN)/python -m pytest -m chaos
+
+.PHONY: resolve
+resolve: $(DEV) ## Check that all that a Pi needs can be installed on each Python
+	@for python in 3.11 3.12 3.13; do \
+		$(BIN)/uv pip compile -q --extra pi --python-version $$python --python-platform aarch64-unknown-linux-gnu \
+			-o /dev/null setup.py && echo "janitoo-actors[pi] resolves on Python $$python" || exit 1; \
+	done
+
+KERNEL := $(BIN)/python tests/bench/kernel/run.py
+
+.PHONY: test-kernel
+test-kernel: kernel-tools $(DEV) ## Test drivers on the interfaces of a real kernel
+	$(KERNEL) tests/kernel
 
 .PHONY: test-pykka
 test-pykka: $(DEV) ## Run Pykka's own tests with our actors
@@ -99,13 +112,8 @@ $(DEV): $(VENV)/.created $(METADATA)
 	@$(PIP_INSTALL) --editable '.[dev,broker]'
 	@touch $(BASE) $(BROKER) $@
 
-# The tests use a real broker, openssl for its certificates, gcc for the library that stands in for I2C and
-# SPI, umockdev and libsensors for the sensors of main boards, and a NUT server, whose service does not start
-# without a configuration. Debian's package of mosquitto starts
-# and enables a service on port 1883. It is stopped and disabled right after the installation rather
-# than kept from starting by a policy-rc.d, which would hold for every other package installed meanwhile.
-# Only a service that this recipe has just installed is touched; that there is no service to stop, as in
-# a container, is no failure.
+# The tests use a real broker, openssl for its certificates, gcc for the library that stands in for I2C and SPI, umockdev
+# and libsensors for the sensors of main boards, and a NUT server, whose service does not start without a configuration.
 .PHONY: system-tools
 system-tools:
 	@missing=; \
@@ -115,17 +123,18 @@ system-tools:
 	command -v umockdev-run >/dev/null || missing="$$missing umockdev"; \
 	ldconfig -p 2>/dev/null | grep -q libsensors.so.5 || missing="$$missing libsensors5"; \
 	[ -x /lib/nut/upsd ] || missing="$$missing nut-server"; \
-	[ -n "$$missing" ] || exit 0; \
-	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
-	if ! command -v apt-get >/dev/null || ! $$sudo true 2>/dev/null; then \
-		echo "Please install$$missing: the tests need it (as root or with sudo, apt-get would have done it)." >&2; \
-		exit 1; \
-	fi; \
-	echo "Installing$$missing with apt-get"; \
-	apt="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120"; \
-	log=$$($$apt update 2>&1 && $$apt install --no-install-recommends $$missing 2>&1) \
-		|| { echo "$$log" >&2; exit 1; }; \
-	case $$missing in *mosquitto*) \
-		$$sudo invoke-rc.d mosquitto stop >/dev/null 2>&1 || true; \
-		$$sudo update-rc.d mosquitto disable >/dev/null 2>&1 || true;; \
-	esac
+	tests/bench/install $$missing
+
+# What builds the kernel of `make test-kernel`; nothing of it is needed when that has been done.
+.PHONY: kernel-tools
+kernel-tools: system-tools $(DEV)
+	@$(KERNEL) --is-built || { \
+		missing=; \
+		for tool in make gcc flex bison bc; do \
+			command -v $$tool >/dev/null || missing="$$missing $$tool"; \
+		done; \
+		command -v xz >/dev/null || missing="$$missing xz-utils"; \
+		[ -e /usr/include/stdio.h ] || missing="$$missing libc6-dev"; \
+		ls /usr/src/linux-source-*.tar.xz >/dev/null 2>&1 || missing="$$missing linux-source"; \
+		tests/bench/install $$missing; \
+	}

@@ -38,6 +38,8 @@ DEV = [
     # The formatter's style may change with each minor version, and `make test` checks the format.
     "ruff>=0.17,<0.18",
     "types-psutil>=5.9",
+    # Resolves dependencies for a Python that is not here.
+    "uv>=0.5",
 ]
 
 I2C = ["smbus2>=0.4"]
@@ -45,16 +47,20 @@ I2C = ["smbus2>=0.4"]
 SPI = ["spidev>=3.6"]
 ONEWIRE = ["w1thermsensor>=2.0,<3"]
 NUT = [
-    "nut2>=2.1,<3",
-    # It uses telnetlib, which Python 3.13 has dropped.
-    "standard-telnetlib>=3.13; python_version >= '3.13'",
+    "nut2>=2.1,<3; python_version < '3.13'",
+    # nut2 uses telnetlib, which Python 3.13 has dropped: there, pip cannot even build it, whatever else is installed.
+    # This is the same module, by the same name, without telnetlib.
+    "nut2-notl>=2.1.3,<3; python_version >= '3.13'",
 ]
-# By the name RPi.GPIO, on any kernel and any Pi, the Pi 5 included. The package RPi.GPIO has the same name and must not
-# be beside it: it knows no Pi 5, and no edges from kernel 6.6 on.
+# By the name RPi.GPIO, on any kernel and any Pi, the Pi 5 included. The package RPi.GPIO has the same name and must
+# not be beside it: it knows no Pi 5, and no edges from kernel 6.6 on.
 GPIO = ["rpi-lgpio>=0.6; sys_platform == 'linux'"]
+# It uses lgpio, which has wheels up to Python 3.12; to build it takes swig and the C library lgpio, which cannot be
+# asked of every developer.
+GPIO_WHEELS = ["rpi-lgpio>=0.6; sys_platform == 'linux' and python_version < '3.13'"]
 # It needs libsensors too, which is no package of Python: apt install libsensors5.
 LMSENSOR = ["PySensors>=0.0.4"]
-HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT, *GPIO, *LMSENSOR]
+HARDWARE = [*I2C, *SPI, *ONEWIRE, *NUT, *LMSENSOR]
 
 setup(
     name="janitoo-actors",
@@ -89,14 +95,14 @@ setup(
     ],
     extras_require={
         "broker": BROKER,
-        "dev": [*DEV, *HARDWARE],
+        "dev": [*DEV, *HARDWARE, *GPIO_WHEELS],
         "rpii2c": I2C,
         "rpispi": SPI,
         "rpi1wire": ONEWIRE,
         "rpigpio": GPIO,
         "lmsensor": LMSENSOR,
         "nut": NUT,
-        "pi": HARDWARE,
+        "pi": [*HARDWARE, *GPIO],
     },
     entry_points={
         "console_scripts": [

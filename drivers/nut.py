@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
@@ -34,6 +35,28 @@ _FRESH: Final = 0.5
 _STARTING: Final = "WAIT"
 
 T = TypeVar("T")
+
+
+def _read_until(client: Any, end: bytes) -> bytes:
+    """Read from the server of a client of nut2-notl up to some bytes; what there is where it says no more.
+
+    By itself that library waits for more before it looks at what it has, and so for the timeout in every list.
+    """
+    buffer: bytearray = client._buf
+    while end not in buffer:
+        try:
+            data = client._srv_handler.recv(4096)
+        except TimeoutError:
+            rest = bytes(buffer)
+            buffer.clear()
+            return rest
+        if not data:
+            raise EOFError("the server has ended the connection")
+        buffer += data
+    length = buffer.index(end) + len(end)
+    answer = bytes(buffer[:length])
+    del buffer[:length]
+    return answer
 
 
 class NutBus(Bus):
@@ -213,7 +236,13 @@ class Ups(Component):
         # Without the user: the library writes what it is made with into the log, the password too.
         client = self.bus.library.PyNUTClient(self.host, self.port, timeout=self.timeout, connect=False)
         client._login, client._password = self.user, self.password
-        client._connect()
+        if hasattr(client, "_read_until"):
+            client._read_until = partial(_read_until, client)
+        try:
+            client._connect()
+        except OSError as error:
+            # As nut2 says it; nut2-notl, its stand-in on later Pythons, does not.
+            raise self.bus.library.PyNUTError("Socket error.") from error
         return client
 
     def _drop(self) -> None:

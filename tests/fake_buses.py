@@ -143,7 +143,10 @@ def _of_20_bits(number: int) -> bytes:
     return bytes((number >> 12, number >> 4 & 0xFF, (number & 0x0F) << 4))
 
 
+BMP280 = {0xD0: b"\x58", 0x88: TRIMMING, 0xF7: _of_20_bits(PRESSURE) + _of_20_bits(TEMPERATURE)}
+"""Its registers: the chip's number, and these."""
+
+
 def bmp280(buses: FakeBuses, address: int = 0x76) -> None:
     """Have a BMP280 that measures what the example does."""
-    data = _of_20_bits(PRESSURE) + _of_20_bits(TEMPERATURE)
-    buses.chip(address, {0xD0: b"\x58", 0x88: TRIMMING, 0xF7: data})
+    buses.chip(address, BMP280)
