@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from drivers.hostsensor import Disks, Load, PiCpu, Processes, Uptime
-from janitoo_actors.api import BusLostError, Component, OptionsError, TemporaryError
+from janitoo_actors.api import BusLostError, Component, ManualRuntime, OptionsError, TemporaryError
+from janitoo_actors.api.extended import extended
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.registry import Registry
 
@@ -62,6 +63,22 @@ def test_the_bus_of_the_page_opens_and_closes(page: ModuleType, tmp_path: Path) 
     bus.close()
     assert bus.board is None
     assert file.read_bytes() == b"\x02\x01\x01\x00"
+
+
+def test_the_doorbell_of_the_page_pushes(page: ModuleType) -> None:
+    bell = page.Doorbell()
+    bell.runtime = ManualRuntime()
+    bell.listen = lambda call: call()
+    bell.open()
+    assert bell.runtime.changes == [("relays.doorbell", "pressed")]
+
+
+def test_the_siren_of_the_page_extends_its_bus(page: ModuleType) -> None:
+    bus = extended(page.RelayBoard, (page.Siren,))(options={"siren_channel": "7"})
+    bus.board = BytesIO()  # type: ignore[attr-defined]
+    bus.part(page.Siren).open()
+    bus.siren.sound()  # type: ignore[attr-defined]
+    assert bus.board.getvalue() == b"\x07\x01"  # type: ignore[attr-defined]
 
 
 def test_a_board_that_does_not_take_it_is_a_bus_that_is_lost(page: ModuleType) -> None:
