@@ -26,7 +26,7 @@ import structlog
 from janitoo_actors.api.bus import Bus
 from janitoo_actors.api.device import Device
 from janitoo_actors.api.values import Instance, Value
-from janitoo_actors.errors import BusLostError, JanitooError, said
+from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, said
 from janitoo_actors.protocol.codes import CommandClass, Genre
 
 _Method = TypeVar("_Method", bound=Callable[..., None])
@@ -149,11 +149,11 @@ class Stateful(Bus):
 
     @transition.writer
     def write_transition(self, _instance: Instance, data: str) -> None:
-        """Take a transition. ValueError where it does not begin at this state."""
+        """Take a transition. ConfigurationError where it does not begin at this state."""
         if not self.take(self.transitions[data]):
             now = self.current.name if self.current is not None else "no state"
             possible = [way.name for way in self.transitions.values() if self.current in way.sources]
-            raise ValueError(f"expected one of {', '.join(possible) or 'none'}, as it is {now}")
+            raise ConfigurationError(f"expected one of {', '.join(possible) or 'none'}, as it is {now}")
 
     def started(self) -> None:
         """Come to the initial state."""
