@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -25,6 +25,7 @@ from janitoo_actors.api import (
 )
 
 _MODULE: Final = "RPi.GPIO"
+_FIFO: Final = ".lgd-nfy*"
 _LAST_PIN: Final = 53
 # Of the header with 40 pins: the first 26 of them are those of the oldest.
 _OF_HEADER: Final[Mapping[int, int]] = MappingProxyType(
@@ -243,24 +244,32 @@ class GpioComponent(Component):
 
 @contextmanager
 def _somewhere() -> Iterator[None]:
-    """A folder for what lgpio leaves where it is imported.
+    """A place for what lgpio leaves where it is imported.
 
     It makes a FIFO in the working directory, and fails where it may not write there; or goes to the folder that LG_WD
-    names, and stays there with the whole process.
+    names, and stays there with the whole process. The library has the FIFO open then, and needs no name of it.
     """
-    if "lgpio" in sys.modules or "LG_WD" in os.environ:
-        before = os.getcwd()
-        try:
-            yield
-        finally:
-            os.chdir(before)
+    if "lgpio" not in sys.modules and "LG_WD" not in os.environ and not os.access(".", os.W_OK | os.X_OK):
+        with tempfile.TemporaryDirectory(prefix="janitoo-gpio-") as folder:
+            os.environ["LG_WD"] = folder
+            try:
+                yield from _back_again()
+            finally:
+                del os.environ["LG_WD"]
         return
-    folder, before = tempfile.mkdtemp(prefix="janitoo-gpio-"), os.getcwd()
-    os.environ["LG_WD"] = folder
+    here = Path.cwd()
+    before = set(here.glob(_FIFO))
+    try:
+        yield from _back_again()
+    finally:
+        for left in set(here.glob(_FIFO)) - before:
+            left.unlink(missing_ok=True)
+
+
+def _back_again() -> Iterator[None]:
+    """Let something happen, and be in the same folder again."""
+    before = os.getcwd()
     try:
         yield
     finally:
         os.chdir(before)
-        del os.environ["LG_WD"]
-        # The library has the FIFO open, and needs no name of it.
-        shutil.rmtree(folder, ignore_errors=True)

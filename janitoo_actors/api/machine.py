@@ -39,8 +39,8 @@ class State:
     Args:
         help: what the bus does in it, for people.
         initial: whether the bus starts in it; the first one declared, where none is.
-        poll_delay: the delay with which all values of its components are polled in it, in seconds; 0 for not at all;
-            None for as they are configured.
+        poll_delay: the delay with which all polled values of its components are polled in it, in seconds; 0 for not at
+            all; None for as they are configured.
     """
 
     name: str
@@ -182,7 +182,8 @@ class Stateful(Bus):
         self.current = state
         for component in self.components.values():
             for uuid, value in component.values.items():
-                if value.is_polled:
+                # What the file has not polled is polled in no state.
+                if value.is_polled and component.poll_delay(uuid) > 0:
                     component.poll_every(uuid, state.poll_delay)
         for way in self.transitions.values():
             if way.after is not None and state in way.sources:

@@ -70,6 +70,7 @@ class Simulated(Device):
         Raises:
             ConfigurationError: it cannot be read, or a line of it is wrong.
         """
+        self._closed.clear()
         path: Path | None = self.option("simulate_script")
         if path is None:
             return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,9 +23,19 @@ from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.messages import NodeState
 from mqtt_probe import Message, Probe
 from pi_gpio import PUD_DOWN, PUD_UP, Pins, plugged
-from running_server import TIMEOUT, Requester, running, system_section, wait_heartbeats
+from running_server import TIMEOUT, Requester, obey_permissions, running, system_section, wait_heartbeats
 from waiting import wait_for
 
+ROOT = Path(__file__).parents[2]
+OPENS = """
+import pathlib
+from drivers.gpio import GpioBus
+from janitoo_actors.api import PermanentError
+try:
+    GpioBus().open()
+except PermanentError as error:
+    print(pathlib.Path.cwd(), error)
+"""
 D = TypeVar("D", bound=GpioComponent)
 
 
@@ -66,10 +79,20 @@ def test_importing_the_library_leaves_no_file_and_stays_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PermanentError):
-        GpioBus().open()
-    assert Path.cwd() == tmp_path
-    assert list(tmp_path.iterdir()) == []
+    # Where it may write, and where it may not; in a process that has not imported it yet.
+    for prepare in (None, obey_permissions):
+        done = subprocess.run(
+            [sys.executable, "-c", OPENS],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            preexec_fn=prepare,
+            check=True,
+            timeout=TIMEOUT,
+        )
+        assert done.stdout.startswith(f"{tmp_path} the library RPi.GPIO ")
+        assert list(tmp_path.iterdir()) == []
+        tmp_path.chmod(0o555)
 
 
 def test_pins_are_numbered_as_the_file_says(pins: Pins) -> None:

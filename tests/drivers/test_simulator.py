@@ -37,6 +37,7 @@ from janitoo_actors.simulation import simulated
 from janitoo_actors.simulation.faults import Fault, RatesType, read_script
 from janitoo_actors.simulation.sources import SourceType
 from mqtt_probe import Message, Probe
+from onewire_tree import OneWireTree
 from resilience import events
 from running_server import TIMEOUT, Requester, running, system_section, wait_heartbeats
 from waiting import wait_for
@@ -356,3 +357,23 @@ def test_a_switch_is_written_over_the_air(broker: Mosquitto, air: Requester, tmp
     with running(path, REGISTRY):
         assert air.write("0773/0001", "switch", "on", Genre.USER, 0x25)["data"] == "on"
         assert air.read("0773/0001", "switch", Genre.USER, 0x25)["data"] == "on"
+
+
+def test_a_running_server_goes_from_the_simulator_to_the_device(
+    broker: Mosquitto, air: Requester, tmp_path: Path
+) -> None:
+    tree = OneWireTree(tmp_path / "w1")
+    tree.plug("28-00000588806a", 12.5)
+    own = f"rpi1wire_sensors_dir_0 = {tree.folder}"
+    path = configuration(tmp_path, broker, "simulate_temperature = always 20", bus=own)
+    with running(path, REGISTRY) as server:
+        wait_temperature(air, 20)
+        other = server.incarnations("rpibasic")
+        for old, new, data in (("True", "False", 12.5), ("False", "True", 20)):
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace(f"simulate = {old}", f"simulate = {new}", 1), encoding="utf-8")
+            since = len(air.probe.messages)
+            done = server.server.reload("the test")
+            assert done is not None
+            wait_temperature(air, data, since=since)
+        assert server.incarnations("rpibasic") == other

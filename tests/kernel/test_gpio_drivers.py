@@ -6,14 +6,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from brokers import Mosquitto
 from drivers.gpio import GpioBus, Input, Led, Output, Pwm, Sonic
 from drivers.gpio.bus import GpioComponent
 from janitoo_actors.api import ManualRuntime, TemporaryError
+from janitoo_actors.protocol.codes import Genre
+from janitoo_actors.protocol.messages import NodeState
 from kernel_hardware import KernelHardware
+from mqtt_probe import Message, Probe
+from running_server import PROGRAM, Requester, ServerProcess, system_section, wait_heartbeats
 from waiting import wait_for
 
 pytestmark = pytest.mark.kernel
@@ -21,7 +27,7 @@ TIMEOUT = 20.0
 D = TypeVar("D", bound=GpioComponent)
 
 # Another program, which drives a pin to a level until its input ends.
-PROGRAM = """
+HOLDER = """
 import sys, lgpio
 chip = lgpio.gpiochip_open(0)
 lgpio.gpio_claim_output(chip, int(sys.argv[1]), int(sys.argv[2]))
@@ -34,7 +40,7 @@ sys.stdin.read()
 def another_program(pin: int, level: int) -> Iterator[None]:
     """Have another program drive a pin."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(pin), str(level)],
+        [sys.executable, "-c", HOLDER, str(pin), str(level)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="ascii",
@@ -153,3 +159,56 @@ def test_a_sensor_of_distance_that_does_not_answer(hardware: KernelHardware) -> 
     with pytest.raises(TemporaryError, match="the echo at the GPIO pin 24 does not begin"):
         device.read("distance")
     device.close()
+
+
+CONFIGURATION = """
+[rpigpio]
+hadd = 0164/0000
+components.button = rpigpio.input
+components.relay = rpigpio.output
+components.taken = rpigpio.output
+
+[rpigpio__button]
+hadd = 0164/0001
+pin_0 = 4
+pull_0 = down
+
+[rpigpio__relay]
+hadd = 0164/0002
+pin_0 = 5
+
+[rpigpio__taken]
+hadd = 0164/0003
+pin_0 = 6
+switch_poll_0 = 0.1
+"""
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_on_a_server(hardware: KernelHardware, broker: Mosquitto, tmp_path: Path, isolation: str) -> None:
+    path = tmp_path / "my.conf"
+    text = CONFIGURATION.replace("hadd = 0164/0000", f"hadd = 0164/0000\nisolation = {isolation}")
+    path.write_text(system_section(broker, "max_backoff = 0.2") + text, encoding="utf-8")
+    hardware.drive(4, 0)
+    topics = ["/dhcp/heartbeat/#", "/values/#", "/nodes/#"]
+    with Probe(broker.host, broker.port, subscribe=topics, timeout=TIMEOUT) as probe:
+        air = Requester(probe)
+        with (
+            another_program(6, 1),
+            ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as server,
+        ):
+            wait_heartbeats(probe, ["0164/0001", "0164/0002"], NodeState.ONLINE)
+            wait_heartbeats(probe, ["0164/0003"], NodeState.OFFLINE)
+            server.wait_err("the GPIO pin 6 is taken by lg")
+            since = len(probe.messages)
+            # Its next poll is a minute away.
+            hardware.drive(4, 1)
+            probe.wait_message(pressed, TIMEOUT, since=since)
+            assert air.write("0164/0002", "switch", "on", Genre.USER, 0x25)["data"] == "on"
+            assert hardware.output(5) == 1
+            assert server.interrupt() == 0, server.both
+            assert not list(tmp_path.glob(".lgd*"))
+
+
+def pressed(message: Message) -> bool:
+    return message.topic == "/values/basic/0164/0001/state" and message.value["data"] is True
