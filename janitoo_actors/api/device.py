@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from janitoo_actors.api.claims import Claims, Hardware
 from janitoo_actors.api.options import HIDDEN
@@ -108,9 +108,7 @@ class Device:
         read = dict(self._read_options(given, problems))
         if problems:
             raise OptionsError(problems)
-        self._option_data = {
-            key: read[key][0][1] if read[key] else option.default for key, option in self.options.items()
-        }
+        self._option_data = {key: _data_of(option, read[key]) for key, option in self.options.items()}
         self._polls: dict[str, float] = {}
         self._settings: dict[str, list[Any]] = {}
         self._instances: dict[str, list[Instance]] = {}
@@ -123,20 +121,20 @@ class Device:
             if value.instances is not None and not any(_indexed(f"{uuid}_config", given, []))
         }
 
-    def _keep_options(self, value: Value, read: Mapping[str, list[tuple[str, Any]]]) -> None:
+    def _keep_options(self, value: Value, read: Mapping[str, list[_Line]]) -> None:
         """Take what has been read of the options of one value."""
         uuid = value.uuid
         if isinstance(value, Setting):
-            self._settings[uuid] = [data for _, data in read[f"{uuid}_{INDEX}"]] or [value.default]
+            self._settings[uuid] = [line.data for line in read[f"{uuid}_{INDEX}"]] or [value.default]
             return
         if value.is_polled and value.poll_delay is not None:
             polls = read[f"{uuid}_poll_0"]
-            self._polls[uuid] = polls[0][1] if polls else value.poll_delay
+            self._polls[uuid] = polls[0].data if polls else value.poll_delay
         if value.instances is None:
             self._instances[uuid] = [Instance()]
         else:
             lines = enumerate(read[f"{uuid}_config_{INDEX}"])
-            self._instances[uuid] = [Instance(index, data, text) for index, (text, data) in lines]
+            self._instances[uuid] = [Instance(index, line.data, line.text) for index, line in lines]
 
     @classmethod
     def schema(cls) -> Mapping[str, Option[Any]]:
@@ -156,9 +154,18 @@ class Device:
         dict(cls._read_options(options, problems))
         return tuple(problems)
 
-    def option(self, key: str) -> Any:
-        """The data of an option that is no value. LookupError where there is none of that key."""
-        return self._option_data[key]
+    def option(self, key: str, index: int | None = None) -> Any:
+        """The data of an option that is no value. LookupError where there is none of that key.
+
+        Args:
+            index: of an instance that may have its own.
+        """
+        own = self._option_data.get(f"{key}_{INDEX}", {}) if index is not None else {}
+        return own[index] if index in own else self._option_data[key]
+
+    def option_key(self, key: str, index: int) -> str:
+        """The key that says what `option` gives for an instance: its own, as `voltage_max_2`, or that of all."""
+        return f"{key}_{index}" if index in self._option_data.get(f"{key}_{INDEX}", {}) else key
 
     def attach(self, claims: Claims | None, runtime: Runtime | None) -> None:
         """Give it what the runtime does for it; before any call."""
@@ -342,13 +349,19 @@ class Device:
     @classmethod
     def _read_options(
         cls, given: Mapping[str, str], problems: list[OptionProblem]
-    ) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
-        """The key of each declared option, and the text and the data of each line, in the order of the indexes."""
-        for option in cls.schema().values():
+    ) -> Iterator[tuple[str, list[_Line]]]:
+        """The key of each declared option, and what has been read of each line, in the order of the indexes."""
+        schema = cls.schema()
+        for option in schema.values():
             read = []
-            for key, text in _lines_of(option, given, problems):
+            if option.of:
+                count = len(list(_lines_of(schema[f"{option.of}_config_{INDEX}"], given, [])))
+                lines = _of_instances(option, given, count, problems)
+            else:
+                lines = _lines_of(option, given, problems)
+            for key, text in lines:
                 try:
-                    read.append((text, option.type.parse(text)))
+                    read.append(_Line(key, text, option.type.parse(text)))
                 except ValueError as error:
                     expected = str(error).removeprefix("expected ")
                     problem = OptionProblem(key, HIDDEN if option.is_secret else text, expected)
@@ -358,6 +371,25 @@ class Device:
             if option.is_required and option.key not in given:
                 problems.append(OptionProblem(option.key, None, f"{option.type.allowed}: it must be there"))
             yield option.key, read
+
+
+class _Line(NamedTuple):
+    """A line of a section that has been read."""
+
+    key: str
+    text: str
+    data: Any
+
+
+def _data_of(option: Option[Any], lines: Sequence[_Line]) -> Any:
+    """What an option that is no value holds."""
+    if option.of:
+        return {_index(line.key): line.data for line in lines}
+    return lines[0].data if lines else option.default
+
+
+def _index(key: str) -> int:
+    return int(key.rpartition("_")[2])
 
 
 def _lines_of(
@@ -377,6 +409,22 @@ def _lines_of(
         if not lines:
             lines = [(f"{prefix}_{index}", text) for index, text in enumerate(option.defaults)]
     yield from lines
+
+
+def _of_instances(
+    option: Option[Any], given: Mapping[str, str], count: int, problems: list[OptionProblem]
+) -> Iterator[tuple[str, str]]:
+    """The lines of an option that each of so many instances may have; one of no instance is a problem."""
+    prefix = option.key.removesuffix(f"_{INDEX}")
+    for key, text in given.items():
+        match = _INDEXED.fullmatch(key)
+        if match is None or match[1] != prefix:
+            continue
+        if _index(key) < count:
+            yield key, text
+        else:
+            known = f"the indexes 0 to {count - 1}" if count > 1 else "the index 0 only"
+            problems.append(OptionProblem(key, text, f"an index that is there: {option.of} has {known}"))
 
 
 def _indexed(prefix: str, options: Mapping[str, str], problems: list[OptionProblem]) -> Iterator[tuple[str, str]]:
