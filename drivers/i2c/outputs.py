@@ -1,29 +1,19 @@
-"""Chips that put something out, and any chip by its description. Source: the data sheet of PCA9685."""
+"""Chips that put something out. Source: the data sheet of PCA9685."""
 
 from __future__ import annotations
 
-import math
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Final
 
-from drivers.fields import Field
-from drivers.filters import Limits
 from drivers.i2c.chip import I2cAddress, I2cChip
 from janitoo_actors.api import (
-    Bool,
     Choice,
     Genre,
     Instance,
     Instances,
     Number,
     Option,
-    OptionType,
-    PermanentError,
     TemporaryError,
     Value,
 )
@@ -40,6 +30,8 @@ _RESTART: Final = 0x80
 _OSCILLATOR: Final = 25_000_000
 _STEPS: Final = 4096
 _FULL: Final = 0x10
+_RESERVED: Final = 0xE0
+"""Bits that are 0 in all chips."""
 _CHANNELS: Final = 16
 _WAKING: Final = 0.0005
 """Seconds that the oscillator needs."""
@@ -115,6 +107,11 @@ class Pca9685(I2cChip):
         """Percent, as the chip has it. On the bus's thread; blocks for the bus."""
         self.ready()
         data = self._read(_LED + 4 * instance.config, 4)
+        if (data[1] | data[3]) & _RESERVED:
+            self.lost()
+            raise TemporaryError(
+                f"the chip says {data.hex(' ')} for output {instance.config}, which cannot be: check its wires"
+            )
         if data[3] & _FULL:
             return 0
         if data[1] & _FULL:
@@ -140,139 +137,3 @@ class Pca9685(I2cChip):
         self._write(_LED + 4 * instance.config, *values)
         if tuple(self._read(_LED + 4 * instance.config, 4)) != values:
             raise TemporaryError(f"the chip has not taken {data} % for output {instance.config}")
-
-
-# -- any chip ---------------------------------------------------------------------------------------------------------
-
-_BYTE: Final = 0xFF
-_STEP: Final = re.compile(r"([^=]+)=(.+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Register:
-    """A register of a chip, and the number in it: `0x05 s16be scale=0.0625`."""
-
-    number: int
-    field: Field
-
-    @classmethod
-    def parse(cls, text: str) -> Register:
-        """Read its description. Raises ValueError with what is expected."""
-        number, _, rest = text.strip().partition(" ")
-        return cls(_byte(number), Field.parse(rest.strip() or "u8"))
-
-
-class Steps(OptionType[tuple[tuple[int, bytes], ...]]):
-    """Writes to registers, one after the other: `0x01=0x60 0xa0, 0x02=0`."""
-
-    name = "register writes"
-
-    @property
-    def allowed(self) -> str:
-        """What it may be."""
-        return "register writes with a comma between them, as 0x01=0x60 0xa0, 0x02=0"
-
-    def parse(self, text: str, folder: Path = Path()) -> tuple[tuple[int, bytes], ...]:  # noqa: ARG002 - no paths
-        """Read them."""
-        steps = []
-        for each in filter(None, (part.strip() for part in text.split(","))):
-            match = _STEP.fullmatch(each)
-            if match is None:
-                raise self.refused()
-            try:
-                steps.append((_byte(match[1]), bytes(_byte(byte) for byte in match[2].split())))
-            except ValueError:
-                raise self.refused() from None
-        return tuple(steps)
-
-    def text(self, data: Any) -> str:
-        """As the file has it."""
-        return ", ".join(f"{register:#04x}={' '.join(f'{byte:#04x}' for byte in values)}" for register, values in data)
-
-
-class AnyChip(I2cChip):
-    """A chip that has no driver of its own: its registers are described in the file."""
-
-    oid = "rpii2c.register"
-    name = "I2C chip"
-    product_name = "I2C chip"
-    filtered_values: ClassVar[Mapping[str, Limits]] = {"value": Limits()}
-
-    address = Option(I2cAddress(), help="The address of the chip")
-    setup = Option(Steps(), default=(), help="What is written to the chip before it is read, and after each failure")
-    writable = Option(Bool(), default=False, help="Whether the registers may be written")
-    value = Value(
-        "sensor_float",
-        help="The number in a register",
-        genre=Genre.BASIC,
-        poll_delay=60,
-        instances=Instances(
-            label="register",
-            help="A register and what is in it, as 0x05 s16be mask=0x1fff shift=0 scale=0.0625 offset=0",
-            defaults=("0x00 u8",),
-            parse=Register.parse,
-        ),
-    )
-    level = Value(
-        "action_string",
-        help="A register that is written",
-        genre=Genre.USER,
-        poll_delay=0,
-        instances=Instances(
-            label="register", help="As those of value", defaults=("0x00 u8",), follows="value", parse=Register.parse
-        ),
-    )
-
-    def set_up(self) -> None:
-        """Write what the file says."""
-        for register, data in self.setup:
-            self._write(register, *data)
-
-    @value.reader
-    def read_value(self, instance: Instance) -> float:
-        """The number. On the bus's thread; blocks for the bus."""
-        return self.filtered("value", instance.index, lambda: self._number(instance.config))
-
-    @level.reader
-    def read_level(self, instance: Instance) -> str:
-        """The number, as a text."""
-        return f"{self._number(instance.config):g}"
-
-    @level.writer
-    def write_level(self, instance: Instance, data: str) -> None:
-        """Write a number. On the bus's thread; blocks for the bus.
-
-        Raises:
-            ValueError: it is no number that the register can hold.
-            PermanentError: writing is not allowed.
-            TemporaryError: the chip does not answer, or does not keep it.
-        """
-        if not self.writable:
-            raise PermanentError(f"[{self.uuid}] says writable = False: this chip is only read")
-        try:
-            number = float(data)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise ValueError("expected a number")
-        register: Register = instance.config
-        self.ready()
-        before = self._read(register.number, register.field.size)
-        wanted = register.field.encode(number, before)
-        self._write(register.number, *wanted)
-        if register.field.decode(self._read(register.number, register.field.size)) != register.field.decode(wanted):
-            raise TemporaryError(f"the chip has not taken {data} for register {register.number:#04x}")
-
-    def _number(self, register: Register) -> float:
-        self.ready()
-        return register.field.decode(self._read(register.number, register.field.size))
-
-
-def _byte(text: str) -> int:
-    try:
-        number = int(text.strip(), 0)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= _BYTE:
-        raise ValueError("expected a number from 0 to 0xff, as 0x1c")
-    return number

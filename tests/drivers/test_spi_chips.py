@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from drivers.spi import AnyTransfer, Mcp3008
-from drivers.spi.chips import Transfer
+from drivers.spi.anychip import Transfer
 from fake_buses import FakeBuses
 from janitoo_actors.api import OptionsError
 
@@ -72,6 +72,14 @@ def test_no_device(buses: FakeBuses) -> None:
     assert said.startswith("TemporaryError: there is no /dev/spidev0.1: enable it with dtparam=spi=on")
 
 
+def test_a_chip_that_the_kernel_has(buses: FakeBuses) -> None:
+    buses.bind("spi/devices/spi0.1", "mcp251x")
+    (said,) = run(buses, 'found.append(tried(made(Mcp3008, device=1).read, "voltage"))')
+    assert said.startswith(
+        "ConfigurationError: the kernel's driver mcp251x has the chip select 0.1: remove its overlay"
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -105,17 +113,6 @@ one.close()
 """,
     )
     assert found == [1.65, True, 1.65]
-
-
-def test_any_chip_by_its_description(buses: FakeBuses) -> None:
-    # A MAX6675: a word with twelve bits of quarter degrees.
-    buses.spi(echo=b"\x0c\x80")
-    found = run(
-        buses,
-        'one = made(AnyTransfer, value_config_0="0 0 at=0 u16be mask=0x7ff8 shift=3 scale=0.25")\n'
-        'found.append(one.read("value"))',
-    )
-    assert found == [100]
 
 
 @pytest.mark.parametrize(
