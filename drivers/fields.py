@@ -116,10 +116,11 @@ class Field:
         Raises:
             ValueError: it does not fit.
         """
-        raw = round((number - self.offset) / self.scale)
+        exact = (number - self.offset) / self.scale
         low = -(1 << self.bits - 1) if self.is_signed else 0
         high = low + (1 << self.bits) - 1
-        if not low <= raw <= high:
+        # Not rounded before: an infinite one cannot be.
+        if not low - 0.5 <= exact <= high + 0.5 or not low <= (raw := round(exact)) <= high:
             first, last = sorted((low * self.scale + self.offset, high * self.scale + self.offset))
             raise ValueError(f"expected {first:g} to {last:g}")
         kept = int.from_bytes(before[self.at : self.end], self.order) & ~self.mask | self.ones

@@ -139,8 +139,8 @@ def _options(uuid: str, limits: Limits, *, has_instances: bool) -> Iterator[Opti
         if has_instances:
             yield Option(
                 option.type,
-                help=f"{option.key}, of one {uuid} alone",
-                default_text=option.key,
+                help=f"{option.key} of one instance alone",
+                default_text=f"that of {option.key}",
                 key=option.key,
                 of=uuid,
             )

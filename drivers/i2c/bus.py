@@ -10,11 +10,26 @@ from typing import Any, Final
 
 from drivers.holders import kernel_driver, programs_with
 from drivers.libraries import library
-from janitoo_actors.api import Bus, BusLostError, ConfigurationError, Hardware, Option, TemporaryError, Whole
+from janitoo_actors.api import (
+    Bus,
+    BusLostError,
+    ConfigurationError,
+    Hardware,
+    Option,
+    PermanentError,
+    TemporaryError,
+    Whole,
+)
 
 _SILENCES: Final = 3
 """Times in a row that one chip does not answer: then the adapter is opened anew."""
-_NO_ANSWER: Final = frozenset({errno.EREMOTEIO, errno.ENXIO})
+_NO_ANSWER: Final = "does not answer: is it wired, powered, and at this address?"
+_WHY: Final = {
+    errno.EREMOTEIO: _NO_ANSWER,
+    errno.ENXIO: _NO_ANSWER,
+    errno.ETIMEDOUT: "holds the bus for too long (timeout)",
+    errno.EAGAIN: "was not reached: another master has taken the bus meanwhile (arbitration)",
+}
 _DEVICES: Final = Path("/sys/bus/i2c/devices")
 _GONE: Final = frozenset({errno.ENODEV, errno.EBADF, errno.ENOENT})
 
@@ -78,6 +93,7 @@ class I2cBus(Bus):
         Raises:
             TemporaryError: the chip does not answer.
             BusLostError: the adapter is gone.
+            PermanentError: the adapter cannot do this.
         """
         return self.exchange(address, (register,), count)
 
@@ -117,23 +133,20 @@ class I2cBus(Bus):
         except OSError as error:
             raise TemporaryError(f"/dev/i2c-{self.busnum} cannot be opened: {error.strerror}") from error
 
-    def _failure(self, error: OSError, address: int) -> TemporaryError | BusLostError:
+    def _failure(self, error: OSError, address: int) -> TemporaryError | PermanentError:
         chip = f"the chip at {address:#04x} of the I2C adapter {self.busnum}"
         if error.errno in _GONE:
             return BusLostError(f"the I2C adapter {self.busnum} is gone: {error.strerror}")
+        if error.errno == errno.EOPNOTSUPP:
+            return PermanentError(f"the I2C adapter {self.busnum} speaks SMBus only: use one that speaks I2C")
         self._silent[address] += 1
         if self._silent[address] >= _SILENCES or error.errno == errno.ETIMEDOUT:
             # Opened again with the next read.
             self._silent[address] = 0
             self.close()
-        if error.errno in _NO_ANSWER:
-            return TemporaryError(f"{chip} does not answer: is it wired, powered, and at this address?")
-        if error.errno == errno.ETIMEDOUT:
-            return TemporaryError(f"{chip} holds the bus for too long (timeout)")
-        if error.errno == errno.EAGAIN:
-            return TemporaryError(f"{chip} was not reached: another master has taken the bus meanwhile (arbitration)")
         if error.errno == errno.EBUSY:
             programs = programs_with(Path(f"/dev/i2c-{self.busnum}"))
             others = f": {programs} has it open too" if programs else ", and no other program is seen that has it open"
             return TemporaryError(f"{chip} was not reached: the bus is busy{others}")
-        return TemporaryError(f"{chip}: {error.strerror or error}")
+        why = _WHY.get(error.errno or 0)
+        return TemporaryError(f"{chip}: {error.strerror or error}" if why is None else f"{chip} {why}")

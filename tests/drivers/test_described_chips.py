@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers.i2c.anychip import AnyChip, Register
 from drivers.spi.anychip import AnyTransfer
@@ -295,3 +297,18 @@ def test_each_number_has_its_own_units_on_the_network(tmp_path: Path) -> None:
     assert [values["value"].wire(index)["units"] for index in range(3)] == ["°C", "%", None]
     assert values["level"].wire(1)["units"] == "%"
     assert values["value_config"].wire(0)["units"] is None
+
+
+NUMBERS = "plain 0x05 0x0130 0 u8 s16be u64le mask=0xf0 shift=4 at=1 scale=1/3 units=°C fault=1 ones=0x0f offset=-2"
+WORDS = st.sampled_from([*NUMBERS.split(), "->", "none", "=", ",", "1=2", "nan", "scale=1e400"])
+
+
+@given(st.one_of(st.text(max_size=30), st.lists(WORDS, max_size=8).map(" ".join)))
+def test_whatever_the_text_is_it_is_read_or_refused_with_what_is_expected(text: str) -> None:
+    kinds: list[tuple[type[Device], dict[str, str]]] = [(AnyChip, {"address": "0x20"}), (AnyTransfer, {})]
+    for kind, needed in kinds:
+        for key in ("value_config_0", "level_config_0", "setup"):
+            problems = kind.check_options({**needed, key: text})
+            assert all(each.expected for each in problems)
+            if not problems:
+                kind(options={**needed, key: text})

@@ -123,3 +123,5 @@ def test_what_is_around_it_stays() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected -128 to 127"):
         Field.parse("s8").encode(128, b"\0")
+    with pytest.raises(ValueError, match=r"expected 0 to 2.55e-298"):
+        Field.parse("u8 scale=1e-300").encode(1e300, b"\0")

@@ -29,6 +29,7 @@ CHIP = "the chip at 0x76 of the I2C adapter 1"
         ),
         (errno.EIO, f"TemporaryError: {CHIP}: Input/output error"),
         (errno.ENODEV, "BusLostError: the I2C adapter 1 is gone: No such device"),
+        (errno.EOPNOTSUPP, "PermanentError: the I2C adapter 1 speaks SMBus only: use one that speaks I2C"),
     ],
 )
 def test_what_an_error_means(buses: FakeBuses, error: int, said: str) -> None:
