@@ -11,13 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brokers import Mosquitto
 from drivers.i2c.anychip import AnyChip, Register
 from drivers.spi.anychip import AnyTransfer
 from fake_buses import FakeBuses
 from janitoo_actors.api import Device, OptionsError
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.registry import Registry
+from janitoo_actors.protocol.codes import Genre
+from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime.values import node_values
+from mqtt_probe import Probe
+from running_server import TIMEOUT, Requester, system_section, wait_heartbeats
 
 PAGE = (Path(__file__).parents[2] / "docs/drivers.md").read_text(encoding="utf-8")
 FRAGMENTS = [
@@ -297,6 +302,39 @@ def test_each_number_has_its_own_units_on_the_network(tmp_path: Path) -> None:
     assert [values["value"].wire(index)["units"] for index in range(3)] == ["°C", "%", None]
     assert values["level"].wire(1)["units"] == "%"
     assert values["value_config"].wire(0)["units"] is None
+
+
+def test_described_chips_on_a_server(buses: FakeBuses, broker: Mosquitto, tmp_path: Path) -> None:
+    buses.port(0x20)
+    buses.plain(0x38, b"\x1c\x80\x00\x06\x00\x00")
+    path = tmp_path / "my.conf"
+    lines = [system_section(broker), "[rpii2c]", "hadd = 0161/0000"]
+    lines += ["components.relays = rpii2c.register", "components.climate = rpii2c.register"]
+    for name, hadd in (("relays", "0161/0001"), ("climate", "0161/0002")):
+        options = {**of_the_page(name), "hadd": hadd, "value_poll_0": "0.05", "value_max_1": "60"}
+        if name == "relays":
+            del options["value_max_1"]
+        lines += [f"[rpii2c__{name}]", *(f"{key} = {text}" for key, text in options.items())]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with (
+        Probe(broker.host, broker.port, subscribe=["/dhcp/heartbeat/#"], timeout=TIMEOUT) as probe,
+        buses.serve(path) as server,
+    ):
+        requester = Requester(probe)
+        wait_heartbeats(probe, ["0161/0001", "0161/0002"], NodeState.ONLINE)
+        assert requester.write("0161/0001", "level", "5", Genre.USER, cmd_class=1)["data"] == "5"
+        assert buses.sent("i2c-1-20") == ["f5"]
+        known = requester.discover("basics", "0161/0000")["0161/0002"]["value"]
+        assert [(known[index]["data"], known[index]["units"]) for index in ("0", "1")] == [(25, "°C"), (50, "%")]
+        since = len(probe.messages)
+        # 75 %, which its own limit does not let through.
+        buses.plain(0x38, b"\x1c\xc0\x00\x06\x00\x00")
+        wait_heartbeats(probe, ["0161/0002"], NodeState.OFFLINE, since=since)
+        server.wait_err("75 cannot be: expected 60 or less (value_min, value_max_1)")
+        assert requester.read("0161/0001", "level", Genre.USER, cmd_class=1)["data"] == "5"
+        since = len(probe.messages)
+        buses.plain(0x38, b"\x1c\x80\x00\x06\x00\x00")
+        wait_heartbeats(probe, ["0161/0002"], NodeState.ONLINE, since=since)
 
 
 NUMBERS = "plain 0x05 0x0130 0 u8 s16be u64le mask=0xf0 shift=4 at=1 scale=1/3 units=°C fault=1 ones=0x0f offset=-2"
