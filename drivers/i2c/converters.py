@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from drivers.dividers import divider
 from drivers.filters import Limits
 from drivers.i2c.chip import I2cAddress, I2cChip
 from janitoo_actors.api import Choice, Genre, Instance, Instances, Number, Option, TemporaryError, Value
@@ -59,6 +60,10 @@ class Ads1115(I2cChip):
     range = Option(
         Choice(Range), default=Range.V4, help="The voltage that is full scale; never above that of the supply"
     )
+    own_range = Option(
+        Choice(Range), key="range", of="voltage", help="range of one instance alone", default_text="that of range"
+    )
+    scale, own_scale = divider("voltage")
     voltage = Value(
         "sensor_voltage",
         help="The voltage at an input",
@@ -79,11 +84,13 @@ class Ads1115(I2cChip):
         Raises:
             TemporaryError: the chip does not answer, or the voltage is out of its range.
         """
-        return self.filtered("voltage", instance.index, lambda: self._convert(instance.config))
+        return self.filtered("voltage", instance.index, lambda: self._convert(instance))
 
-    def _convert(self, channel: int) -> float:
+    def _convert(self, instance: Instance) -> float:
         self.ready()
-        gain = list(Range).index(self.range)
+        channel: int = instance.config
+        full: Range = self.option("range", instance.index)
+        gain = list(Range).index(full)
         config = _START | channel << 12 | gain << 9 | _SINGLE | _RATE_128 | _NO_COMPARATOR
         self._write(_CONFIG, config >> 8, config & 0xFF)
         due = time.monotonic() + _LONGEST
@@ -97,8 +104,9 @@ class Ads1115(I2cChip):
             raise TemporaryError(_LOST.format(found=found, expected=config))
         raw = int.from_bytes(self._read(_CONVERSION, 2), "big", signed=True)
         if raw in {-0x8000, 0x7FFF}:
-            raise TemporaryError(f"the voltage is out of the range of {self.range.value} V: choose a larger range")
-        return raw * float(self.range.value) / 0x8000
+            raise TemporaryError(f"the voltage is out of the range of {full.value} V: choose a larger range")
+        factor: float = self.option("scale", instance.index)
+        return raw * float(full.value) / 0x8000 * factor
 
 
 # -- INA219 -----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from drivers.dividers import divider
 from drivers.filters import FilteredComponent, Limits
 from drivers.spi.bus import SpiBus
 from janitoo_actors.api import Genre, Hardware, Instance, Instances, Number, Option, TemporaryError, Value, Whole
@@ -71,6 +72,7 @@ class Mcp3008(SpiChip):
     filtered_values: ClassVar[Mapping[str, Limits]] = {"voltage": Limits()}
 
     reference = Option(Number(0.1, 7), default=3.3, help="The reference voltage: what a full reading is")
+    scale, own_scale = divider("voltage")
     voltage = Value(
         "sensor_voltage",
         help="The voltage at an input",
@@ -88,20 +90,21 @@ class Mcp3008(SpiChip):
         Raises:
             TemporaryError: there is no chip, or the bus does not work.
         """
-        return self.filtered("voltage", instance.index, lambda: self._convert(instance.config))
+        return self.filtered("voltage", instance.index, lambda: self._convert(instance))
 
     def request(self, channel: int) -> tuple[int, int, int]:
         """What asks for a single-ended conversion."""
         return 1, 8 + channel << 4, 0
 
-    def _convert(self, channel: int) -> float:
-        answer = self.transfer(self.request(channel))
+    def _convert(self, instance: Instance) -> float:
+        answer = self.transfer(self.request(instance.config))
         low = self.bits - 8
         if answer[1] >> low & 1:
             # Before the number comes a zero: with no chip there, the line stays high.
             raise TemporaryError(f"no {self.name} answers at chip select {self.device}: is it wired and powered?")
         raw = (answer[1] & (1 << low) - 1) << 8 | answer[2]
-        return raw * self.reference / (1 << self.bits)
+        factor: float = self.option("scale", instance.index)
+        return raw * self.reference / (1 << self.bits) * factor
 
 
 class Mcp3208(Mcp3008):

@@ -110,6 +110,24 @@ def test_ads1115(buses: FakeBuses) -> None:
     assert buses.word(0x48, 1) == 0b1_011_010_1_100_00011
 
 
+def test_each_input_of_ads1115_has_its_own_range_scale_and_limits(buses: FakeBuses) -> None:
+    buses.words(0x48, {0: 0x4000})
+    found = run(
+        buses,
+        """
+one = made(Ads1115, voltage_config_0=0, voltage_config_1=1,
+           range="2.048", range_1="0.256", scale_0=11, voltage_max_1=0.1)
+found += [one.read("voltage"), tried(one.read, "voltage", 1)]
+""",
+    )
+    assert found == [
+        pytest.approx(11.264),
+        "TemporaryError: 0.128 cannot be: expected 0.1 or less (voltage_min, voltage_max_1)",
+    ]
+    # The second input, and its gain.
+    assert buses.word(0x48, 1) == 0b1_101_101_1_100_00011
+
+
 @pytest.mark.parametrize("raw", [0x7FFF, -0x8000])
 def test_ads1115_out_of_its_range(buses: FakeBuses, raw: int) -> None:
     buses.words(0x48, {0: raw})

@@ -55,9 +55,15 @@ def test_one_input_by_its_configuration(buses: FakeBuses) -> None:
 bus = SpiBus("rpispi", {"busnum": "1"})
 bus.open()
 found.append(made(Mcp3008, device=2, voltage_config_0=3).read("voltage"))
+one = made(Mcp3008, device=2, voltage_config_0=3, voltage_config_1=3, scale=2, scale_1=-1, voltage_max_0=3)
+found += [tried(one.read, "voltage"), one.read("voltage", 1)]
 """,
     )
-    assert found == [1.65]
+    assert found == [
+        1.65,
+        "TemporaryError: 3.3 cannot be: expected 3 or less (voltage_min, voltage_max_0)",
+        -1.65,
+    ]
 
 
 def test_no_chip_there(buses: FakeBuses) -> None:
