@@ -9,6 +9,7 @@ from typing import Final
 from drivers.i2c.chip import I2cAddress, I2cChip
 from janitoo_actors.api import (
     Choice,
+    ConfigurationError,
     Genre,
     Instance,
     Instances,
@@ -33,6 +34,7 @@ _FULL: Final = 0x10
 _RESERVED: Final = 0xE0
 """Bits that are 0 in all chips."""
 _CHANNELS: Final = 16
+_TURN: Final = 180
 _WAKING: Final = 0.0005
 """Seconds that the oscillator needs."""
 
@@ -48,6 +50,19 @@ def _output(text: str) -> int:
     if not text.strip().isdecimal() or int(text) >= _CHANNELS:
         raise ValueError(f"expected an output from 0 to {_CHANNELS - 1}")
     return int(text)
+
+
+def _servo(text: str) -> int | None:
+    return _output(text) if text.strip() else None
+
+
+def _pulse(name: str, default: float, angle: int) -> tuple[Option[float], Option[float]]:
+    """The options for the length of a servo's pulse at an angle: of all servos, and of one."""
+    text = f"How long the pulse of a servo is at {angle} degrees, in milliseconds"
+    return (
+        Option(Number(0.1, 5), default=default, help=text, key=name),
+        Option(Number(0.1, 5), help=f"{name} of one servo", default_text=f"that of {name}", key=name, of="angle"),
+    )
 
 
 class Pca9685(I2cChip):
@@ -69,6 +84,19 @@ class Pca9685(I2cChip):
         maximum=100,
         poll_delay=300,
         instances=Instances(label="output", help="The number of the output", defaults=("0",), parse=_output),
+    )
+
+    pulse_min, own_pulse_min = _pulse("pulse_min", 0.5, 0)
+    pulse_max, own_pulse_max = _pulse("pulse_max", 2.5, _TURN)
+    angle = Value(
+        "action_integer",
+        help="The angle of a servo at an output",
+        genre=Genre.USER,
+        units="°",
+        minimum=0,
+        maximum=_TURN,
+        poll_delay=300,
+        instances=Instances(label="output", help="The number of the output; empty for no servo", parse=_servo),
     )
 
     def set_up(self) -> None:
@@ -105,19 +133,7 @@ class Pca9685(I2cChip):
     @duty.reader
     def read_duty(self, instance: Instance) -> int:
         """Percent, as the chip has it. On the bus's thread; blocks for the bus."""
-        self.ready()
-        data = self._read(_LED + 4 * instance.config, 4)
-        if (data[1] | data[3]) & _RESERVED:
-            self.lost()
-            raise TemporaryError(
-                f"the chip says {data.hex(' ')} for output {instance.config}, which cannot be: check its wires"
-            )
-        if data[3] & _FULL:
-            return 0
-        if data[1] & _FULL:
-            return 100
-        on, off = data[0] | data[1] << 8, data[2] | data[3] << 8
-        return round((off - on) % _STEPS * 100 / _STEPS)
+        return round(self._steps(instance.config) * 100 / _STEPS)
 
     @duty.writer
     def write_duty(self, instance: Instance, data: int) -> None:
@@ -126,14 +142,61 @@ class Pca9685(I2cChip):
         Raises:
             TemporaryError: the chip does not answer, or does not keep it.
         """
+        self._set_steps(instance.config, round(data * _STEPS / 100))
+
+    @angle.reader
+    def read_angle(self, instance: Instance) -> int | None:
+        """Degrees, by the chip's pulse; None where there is none, and the servo is loose. As `read_duty`."""
+        if instance.config is None:
+            return None
+        steps = self._steps(instance.config)
+        first, last = self._pulses(instance.index)
+        return None if steps == 0 else min(max(round((steps - first) * _TURN / (last - first)), 0), _TURN)
+
+    @angle.writer
+    def write_angle(self, instance: Instance, data: int) -> None:
+        """Turn a servo. It is held there. As `write_duty`.
+
+        Raises:
+            ConfigurationError: no servo is configured, or its pulses cannot be.
+        """
+        if instance.config is None:
+            raise ConfigurationError(f"[{self.uuid}] has no servo: expected angle_config_0, as 3")
+        first, last = self._pulses(instance.index)
+        self._set_steps(instance.config, round(first + (last - first) * data / _TURN))
+
+    def _pulses(self, index: int) -> tuple[float, float]:
+        """The pulses of a servo at 0 and 180 degrees, in steps."""
+        period = 1000 * _STEPS * (self._prescale + 1) / _OSCILLATOR
+        first, last = (self.option(key, index) * _STEPS / period for key in ("pulse_min", "pulse_max"))
+        if first == last or max(first, last) > _STEPS - 1:
+            keys = ", ".join(self.option_key(key, index) for key in ("pulse_min", "pulse_max"))
+            raise ConfigurationError(f"expected two pulses shorter than {period:.3g} ms: {keys}, frequency")
+        return first, last
+
+    def _steps(self, output: int) -> int:
+        """For how many of its 4096 steps an output is on."""
         self.ready()
-        off = round(data * _STEPS / 100)
-        if data <= 0:
+        data = self._read(_LED + 4 * output, 4)
+        if (data[1] | data[3]) & _RESERVED:
+            self.lost()
+            text = f"the chip says {data.hex(' ')} for output {output}, which cannot be: check its wires"
+            raise TemporaryError(text)
+        if data[3] & _FULL:
+            return 0
+        if data[1] & _FULL:
+            return _STEPS
+        on, off = data[0] | data[1] << 8, data[2] | data[3] << 8
+        return (off - on) % _STEPS
+
+    def _set_steps(self, output: int, steps: int) -> None:
+        self.ready()
+        if steps <= 0:
             values = (0, 0, 0, _FULL)
-        elif off >= _STEPS:
+        elif steps >= _STEPS:
             values = (0, _FULL, 0, 0)
         else:
-            values = (0, 0, off & 0xFF, off >> 8)
-        self._write(_LED + 4 * instance.config, *values)
-        if tuple(self._read(_LED + 4 * instance.config, 4)) != values:
-            raise TemporaryError(f"the chip has not taken {data} % for output {instance.config}")
+            values = (0, 0, steps & 0xFF, steps >> 8)
+        self._write(_LED + 4 * output, *values)
+        if tuple(self._read(_LED + 4 * output, 4)) != values:
+            raise TemporaryError(f"the chip has not taken {steps} of {_STEPS} for output {output}")

@@ -199,6 +199,45 @@ found += [list(bus.read_register(0x41, 0xFA, 4)), bus.read_register(0x41, 0xFE, 
     assert found == [25, 100, 25, 100, 0, [0, 0, 0, 0x10], 121]
 
 
+def test_pca9685_turns_servos(buses: FakeBuses) -> None:
+    buses.chip(0x40, {0x00: b"\x11"})
+    found = run(
+        buses,
+        """
+one = made(Pca9685, frequency=50, angle_config_0=3, angle_config_1=4, pulse_min_1=2, pulse_max_1=1)
+found.append(one.read("angle"))
+for angle in (0, 1, 90, 179, 180):
+    one.write("angle", angle)
+    found.append(one.read("angle"))
+one.write("angle", 90)
+one.write("angle", 180, 1)
+found += [one.read("angle", 1), list(bus.read_register(0x40, 0x06 + 4 * 3, 8))]
+""",
+    )
+    # Of a period of 19.99 ms: 1.5 ms, and 1 ms, as it turns the other way.
+    assert found == [None, 0, 1, 90, 179, 180, 180, [0, 0, 307 & 0xFF, 307 >> 8, 0, 0, 205, 0]]
+
+
+def test_pca9685_without_servos_or_with_such_as_cannot_be(buses: FakeBuses) -> None:
+    buses.chip(0x40, {0x00: b"\x11", 0x0A: b"\0\0\0\x10"})
+    found = run(
+        buses,
+        """
+one = made(Pca9685, frequency=50, angle_config_0=1)
+found.append(one.read("angle"))
+found += [made(Pca9685).read("angle"), tried(made(Pca9685).write, "angle", "1")]
+found.append(tried(made(Pca9685, angle_config_0=1, frequency=400, pulse_max_0=3).write, "angle", "1"))
+""",
+    )
+    assert found == [
+        # Loose, and not configured.
+        None,
+        None,
+        "ConfigurationError: [rpii2c__x] has no servo: expected angle_config_0, as 3",
+        "ConfigurationError: expected two pulses shorter than 2.46 ms: pulse_min, pulse_max_0, frequency",
+    ]
+
+
 def test_pca9685_that_has_lost_its_power_is_set_up_again(buses: FakeBuses) -> None:
     buses.chip(0x40, {0x00: b"\x11", 0xFE: b"\x1e"})
     found = run(
