@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar
 
 from janitoo_actors.api.claims import Claims, Hardware
+from janitoo_actors.api.lines import (
+    Line,
+    OptionProblem,
+    OptionsError,
+    index_of,
+    indexed,
+    lines_of,
+    lines_of_instances,
+)
 from janitoo_actors.api.options import HIDDEN
 from janitoo_actors.api.runtime import Runtime
 from janitoo_actors.api.schema import INDEX, Option, by_key
-from janitoo_actors.api.values import Instance, InstanceType, Setting, Value
-from janitoo_actors.errors import ConfigurationError
+from janitoo_actors.api.values import Instance, Setting, Value
 from janitoo_actors.protocol.codes import Capability, CommandClass
-
-_INDEXED: Final = re.compile(r"(.+)_([0-9]{1,4})")
-
-
-@dataclass(frozen=True, slots=True)
-class OptionProblem:
-    """What is wrong with one option.
-
-    Attributes:
-        key: the option, as `load_poll_0`.
-        value: what the file has; None where the option is missing, and never a password.
-        expected: what was expected, as "a whole number from 0 to 255".
-    """
-
-    key: str
-    value: str | None
-    expected: str
-
-
-class OptionsError(ConfigurationError):
-    """Options that a device cannot be made of.
-
-    Attributes:
-        problems: everything that is wrong, not only the first.
-    """
-
-    def __init__(self, problems: Sequence[OptionProblem]) -> None:
-        super().__init__("; ".join(f"{each.key} = {each.value}: expected {each.expected}" for each in problems))
-        self.problems = tuple(problems)
 
 
 class Device:
@@ -118,10 +95,10 @@ class Device:
         self._following = {
             uuid: value.instances.follows
             for uuid, value in self.values.items()
-            if value.instances is not None and not any(_indexed(f"{uuid}_config", given, []))
+            if value.instances is not None and not any(indexed(f"{uuid}_config", given, []))
         }
 
-    def _keep_options(self, value: Value, read: Mapping[str, list[_Line]]) -> None:
+    def _keep_options(self, value: Value, read: Mapping[str, list[Line]]) -> None:
         """Take what has been read of the options of one value."""
         uuid = value.uuid
         if isinstance(value, Setting):
@@ -347,21 +324,19 @@ class Device:
         return restore
 
     @classmethod
-    def _read_options(
-        cls, given: Mapping[str, str], problems: list[OptionProblem]
-    ) -> Iterator[tuple[str, list[_Line]]]:
+    def _read_options(cls, given: Mapping[str, str], problems: list[OptionProblem]) -> Iterator[tuple[str, list[Line]]]:
         """The key of each declared option, and what has been read of each line, in the order of the indexes."""
         schema = cls.schema()
         for option in schema.values():
             read = []
             if option.of:
-                count = len(list(_lines_of(schema[f"{option.of}_config_{INDEX}"], given, [])))
-                lines = _of_instances(option, given, count, problems)
+                count = len(list(lines_of(schema[f"{option.of}_config_{INDEX}"], given, [])))
+                lines = lines_of_instances(option, given, count, problems)
             else:
-                lines = _lines_of(option, given, problems)
+                lines = lines_of(option, given, problems)
             for key, text in lines:
                 try:
-                    read.append(_Line(key, text, option.type.parse(text)))
+                    read.append(Line(key, text, option.type.parse(text)))
                 except ValueError as error:
                     expected = str(error).removeprefix("expected ")
                     problem = OptionProblem(key, HIDDEN if option.is_secret else text, expected)
@@ -373,67 +348,8 @@ class Device:
             yield option.key, read
 
 
-class _Line(NamedTuple):
-    """A line of a section that has been read."""
-
-    key: str
-    text: str
-    data: Any
-
-
-def _data_of(option: Option[Any], lines: Sequence[_Line]) -> Any:
+def _data_of(option: Option[Any], lines: Sequence[Line]) -> Any:
     """What an option that is no value holds."""
     if option.of:
-        return {_index(line.key): line.data for line in lines}
+        return {index_of(line.key): line.data for line in lines}
     return lines[0].data if lines else option.default
-
-
-def _index(key: str) -> int:
-    return int(key.rpartition("_")[2])
-
-
-def _lines_of(
-    option: Option[Any], given: Mapping[str, str], problems: list[OptionProblem]
-) -> Iterator[tuple[str, str]]:
-    """The keys and the texts of an option: of its one line, or of all its indexes, or of what it has instead."""
-    if not option.is_family:
-        if option.key in given:
-            yield option.key, given[option.key]
-        return
-    prefix = option.key.removesuffix(f"_{INDEX}")
-    lines = list(_indexed(prefix, given, problems))
-    if isinstance(option.type, InstanceType):
-        follows = option.type.instances.follows
-        if not lines and follows is not None:
-            lines = list(_indexed(f"{follows}_config", given, []))
-        if not lines:
-            lines = [(f"{prefix}_{index}", text) for index, text in enumerate(option.defaults)]
-    yield from lines
-
-
-def _of_instances(
-    option: Option[Any], given: Mapping[str, str], count: int, problems: list[OptionProblem]
-) -> Iterator[tuple[str, str]]:
-    """The lines of an option that each of so many instances may have; one of no instance is a problem."""
-    prefix = option.key.removesuffix(f"_{INDEX}")
-    for key, text in given.items():
-        match = _INDEXED.fullmatch(key)
-        if match is None or match[1] != prefix:
-            continue
-        if _index(key) < count:
-            yield key, text
-        else:
-            known = f"the indexes 0 to {count - 1}" if count > 1 else "the index 0 only"
-            problems.append(OptionProblem(key, text, f"an index that is there: {option.of} has {known}"))
-
-
-def _indexed(prefix: str, options: Mapping[str, str], problems: list[OptionProblem]) -> Iterator[tuple[str, str]]:
-    """The options `<prefix>_0`, `<prefix>_1`, …, in order; a gap is a problem."""
-    found = {
-        int(match[2]): key for key in options if (match := _INDEXED.fullmatch(key)) is not None and match[1] == prefix
-    }
-    for index in range(len(found)):
-        if index not in found:
-            problems.append(OptionProblem(f"{prefix}_{index}", None, f"it to be there, as {prefix}_{max(found)} is"))
-            return
-        yield found[index], options[found[index]]
