@@ -15,5 +15,12 @@ def divider(uuid: str) -> tuple[Option[float], Option[float]]:
     text = "What is measured is multiplied with this: 11 behind a divider of 100 and 10 kΩ"
     return (
         Option(factor, default=1.0, help=text, key="scale"),
-        Option(factor, help="scale of one instance alone", default_text="that of scale", key="scale", of=uuid),
+        Option(
+            factor,
+            help="scale of one instance alone",
+            default_text="that of scale",
+            key="scale",
+            of=uuid,
+            example="1.0",
+        ),
     )

@@ -139,8 +139,9 @@ def _options(uuid: str, limits: Limits, *, has_instances: bool) -> Iterator[Opti
         if has_instances:
             yield Option(
                 option.type,
-                help=f"{option.key} of one instance alone",
+                help=f"{option.key} of one instance",
                 default_text=f"that of {option.key}",
+                example=option.shown_default or "",
                 key=option.key,
                 of=uuid,
             )

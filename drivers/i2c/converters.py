@@ -61,7 +61,12 @@ class Ads1115(I2cChip):
         Choice(Range), default=Range.V4, help="The voltage that is full scale; never above that of the supply"
     )
     own_range = Option(
-        Choice(Range), key="range", of="voltage", help="range of one instance alone", default_text="that of range"
+        Choice(Range),
+        key="range",
+        of="voltage",
+        help="range of one instance",
+        default_text="that of range",
+        example=Range.V4,
     )
     scale, own_scale = divider("voltage")
     voltage = Value(

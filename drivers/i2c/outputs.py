@@ -61,7 +61,14 @@ def _pulse(name: str, default: float, angle: int) -> tuple[Option[float], Option
     text = f"How long the pulse of a servo is at {angle} degrees, in milliseconds"
     return (
         Option(Number(0.1, 5), default=default, help=text, key=name),
-        Option(Number(0.1, 5), help=f"{name} of one servo", default_text=f"that of {name}", key=name, of="angle"),
+        Option(
+            Number(0.1, 5),
+            help=f"{name} of one servo",
+            default_text=f"that of {name}",
+            key=name,
+            of="angle",
+            example=str(default),
+        ),
     )
 
 
@@ -100,11 +107,17 @@ class Pca9685(I2cChip):
     )
 
     def set_up(self) -> None:
-        """Set the frequency, where it is another one: that stops the outputs for a moment."""
+        """Set the frequency, where it is another one: that stops the outputs for a moment.
+
+        Raises:
+            TemporaryError: it cannot be set.
+        """
         (mode,) = self._read(_MODE1, 1)
         if self._read(_PRESCALE, 1)[0] != self._prescale:
             self._write(_MODE1, mode & ~_RESTART & 0xFF | _SLEEP | _AUTO_INCREMENT)
             self._write(_PRESCALE, self._prescale)
+            if self._read(_PRESCALE, 1)[0] != self._prescale:
+                raise TemporaryError(f"the chip has not taken its frequency: is it a {self.name}, and well wired?")
             (mode,) = self._read(_MODE1, 1)
         awake = mode & ~(_SLEEP | _RESTART) & 0xFF | _AUTO_INCREMENT
         self._write(_MODE1, awake)

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brokers import Mosquitto
+from drivers.i2c import Ads1115, Pca9685
 from drivers.i2c.anychip import AnyChip, Register
+from drivers.spi import Mcp3208
 from drivers.spi.anychip import AnyTransfer
 from fake_buses import FakeBuses
 from janitoo_actors.api import Device, OptionsError
@@ -335,6 +337,18 @@ def test_described_chips_on_a_server(buses: FakeBuses, broker: Mosquitto, tmp_pa
         since = len(probe.messages)
         buses.plain(0x38, b"\x1c\x80\x00\x06\x00\x00")
         wait_heartbeats(probe, ["0161/0002"], NodeState.ONLINE, since=since)
+
+
+@pytest.mark.parametrize("kind", [Ads1115, Pca9685, Mcp3208, AnyChip, AnyTransfer])
+def test_the_lines_that_config_init_writes_can_be_read(kind: type[Device]) -> None:
+    lines = {
+        key.replace("<index>", "0"): option.example if option.default_text else default or ""
+        for option in kind.schema().values()
+        for key, default in option.lines()
+        if not option.is_required
+    }
+    assert any(key.endswith("_0") for key in lines)
+    assert kind.check_options({"address": "0x20", **lines}) == ()
 
 
 NUMBERS = "plain 0x05 0x0130 0 u8 s16be u64le mask=0xf0 shift=4 at=1 scale=1/3 units=°C fault=1 ones=0x0f offset=-2"

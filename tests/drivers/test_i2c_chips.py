@@ -142,7 +142,7 @@ def test_ads1115_out_of_its_range(buses: FakeBuses, raw: int) -> None:
         ("Ads1115", 0x48, "voltage", "the chip has not kept its settings (0xffff for 0xc383)"),
         ("Ina219", 0x40, "current", "the chip has not kept its settings (0xffff for 0x399f)"),
         ("Ina219", 0x40, "voltage", "the chip has not kept its settings (0xffff for 0x399f)"),
-        ("Pca9685", 0x40, "duty", "the chip says ff ff ff ff for output 0, which cannot be: check its wires"),
+        ("Pca9685", 0x40, "duty", "the chip has not taken its frequency: is it a PCA9685, and well wired?"),
     ],
 )
 def test_ones_are_no_reading(buses: FakeBuses, kind: str, address: int, value: str, expected: str) -> None:
@@ -197,6 +197,19 @@ found += [list(bus.read_register(0x41, 0xFA, 4)), bus.read_register(0x41, 0xFE, 
 """,
     )
     assert found == [25, 100, 25, 100, 0, [0, 0, 0, 0x10], 121]
+
+
+def test_what_no_output_of_pca9685_can_be(buses: FakeBuses) -> None:
+    buses.chip(0x40, {0x00: b"\x21", 0xFE: b"\x1e", 0x06: b"\xff\xff\xff\xff"})
+    (said,) = run(buses, 'found.append(tried(made(Pca9685).read, "duty"))')
+    assert said == "TemporaryError: the chip says ff ff ff ff for output 0, which cannot be: check its wires"
+
+
+def test_another_chip_in_the_place_of_pca9685(buses: FakeBuses) -> None:
+    # An INA219 has the same address.
+    buses.plain(0x40, b"\0\0\0\0")
+    (said,) = run(buses, 'found.append(tried(made(Pca9685).read, "duty"))')
+    assert said == "TemporaryError: the chip has not taken its frequency: is it a PCA9685, and well wired?"
 
 
 def test_pca9685_turns_servos(buses: FakeBuses) -> None:
