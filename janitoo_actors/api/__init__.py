@@ -15,7 +15,8 @@ A component in full:
 from janitoo_actors.api.aggregate import Aggregate
 from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import DeviceBusyError, Hardware
-from janitoo_actors.api.device import Device, OptionProblem, OptionsError
+from janitoo_actors.api.device import Device
+from janitoo_actors.api.lines import OptionProblem, OptionsError
 from janitoo_actors.api.machine import State, Stateful, Transition
 from janitoo_actors.api.options import (
     Bool,
