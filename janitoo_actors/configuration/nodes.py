@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import Hardware
-from janitoo_actors.api.device import Device
+from janitoo_actors.api.device import Device, OptionsError
 from janitoo_actors.api.extended import extended
 from janitoo_actors.api.options import Address
 from janitoo_actors.api.schema import Option, option_of
@@ -279,6 +279,10 @@ class BusReader:
                 component = each.component_class(section, each.node.options)
                 component.bus = bus.bus_for(component)
                 taken = [one for one in component.takes() if one.key and not one.is_shared]
+            except OptionsError as error:
+                for wrong in error.problems:
+                    self.problems.append(self._ini.problem(section, wrong.key, f"expected {wrong.expected}"))
+                continue
             except Exception as error:  # noqa: BLE001 - it is the driver's, and a bug there is its bus's
                 text = str(error)
                 if not isinstance(error, ConfigurationError):

@@ -117,8 +117,8 @@ class BusActor(PinnedActor):
                 self._tell(message.reply_to, self._configure(message))
             case Retune(hadd=hadd):
                 self._retune(hadd)
-            case Due(call=call):
-                self._call(call)
+            case Due(key=key, call=call):
+                self._call(key, call)
             case _:
                 return super().on_receive(message)
         return None
@@ -149,13 +149,18 @@ class BusActor(PinnedActor):
             except Exception as error:  # noqa: BLE001 - whatever the driver raises: this read has failed
                 data.append(None)
                 failures.append(error)
-        if isinstance(device, Component) and self._bus is not None and type(self._bus).heard is not Bus.heard:
-            self._call(partial(self._bus.heard, device, message.uuid, tuple(data)))
+        self._hear(device, message.uuid, tuple(data))
         if not failures:
             return Reading(message.uuid, message.token, tuple(data), None)
         hopeless = all(isinstance(error, PermanentError | ConfigurationError) for error in failures)
         first = failures[0]
         return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, _traceback_of_bug(first))
+
+    def _hear(self, device: Device, uuid: str, data: tuple[Any, ...]) -> None:
+        """Tell the bus what has been read, where that is of interest to it."""
+        bus = self._bus
+        if isinstance(device, Component) and bus is not None and type(bus).heard is not Bus.heard:
+            self._call(f"heard {device.uuid} {uuid}", partial(bus.heard, device, uuid, data))
 
     def _served(self, device: Device, call: Callable[..., Any], *args: Any) -> Any:
         """Read or write a device, by its bus where that has a say in it."""
@@ -204,15 +209,22 @@ class BusActor(PinnedActor):
         instances = self._devices[message.hadd].instance_texts() if value.role is Role.INSTANCE else {}
         return Written(message.token, data, None, instances)
 
-    def _call(self, call: Callable[[], None]) -> None:
-        """Call what a driver has set a timer for; where that fails, the log is told."""
+    def _call(self, key: str, call: Callable[[], None]) -> None:
+        """Call what a driver wants to be called; where that fails, the log is told."""
+        if self.fenced:
+            # It hung just now, and its successor has the devices: what the driver would do now, as to write to one,
+            # it would do to the successor's.
+            return
         try:
             call()
         except BusLostError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the driver raises: its other work goes on
-            text = said(error)
-            self._repeats.failed(repr(call), "driver_timer_failed", text, traceback=_traceback_of_bug(error))
+            trace = _traceback_of_bug(error)
+            bug: dict[str, Any] = {"traceback": trace} if trace else {}
+            self._repeats.failed(key, "driver_call_failed", said(error), call=key, **bug)
+        else:
+            self._repeats.worked(key, "driver_call_recovered", call=key)
 
     def _retune(self, hadd: Hadd) -> None:
         """Have a device take over the options that its node has now.
