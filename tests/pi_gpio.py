@@ -142,8 +142,10 @@ class Pins:
             if pull_up_down != PUD_OFF:
                 raise ValueError("pull_up_down parameter is not valid for outputs")
             with self._lock:
+                # As rpi-lgpio has it, an output that the process has already stays as it is.
+                fresh = self._direction.get(pin) != OUT
                 self._direction[pin] = OUT
-                self._write(pin, self._latch.get(pin, 0) if initial is None else int(initial))
+                self._write(pin, int(initial) if fresh and initial is not None else self._latch.get(pin, 0))
         elif direction == IN:
             if initial is not None:
                 raise ValueError("initial parameter is not valid for inputs")

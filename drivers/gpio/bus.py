@@ -254,8 +254,13 @@ class GpioComponent(Component):
         """
         # Of a bus that hung, and was replaced.
         self.end_pwm(pin)
+        gpio = self.bus.gpio
         try:
-            self.bus.gpio.setup(pin, direction, **how)
+            gpio.setup(pin, direction, **how)
+            level = how.get("initial")
+            if level is not None and gpio.input(pin) != level:
+                # rpi-lgpio leaves an output as it is that the process has already, as after a restart of the bus.
+                gpio.output(pin, level)
         except self.bus.errors as error:
             by = lines.holder(pin)
             if by is None or pin in _USERS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
@@ -17,7 +16,7 @@ from janitoo_actors.api.types import to_text
 from janitoo_actors.api.values import Setting
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BusConfig
-from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, PermanentError, said
+from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, bug, said
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import finite
 from janitoo_actors.runtime.board import Board
@@ -154,7 +153,7 @@ class BusActor(PinnedActor):
             return Reading(message.uuid, message.token, tuple(data), None)
         hopeless = all(isinstance(error, PermanentError | ConfigurationError) for error in failures)
         first = failures[0]
-        return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, _traceback_of_bug(first))
+        return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, **bug(first))
 
     def _hear(self, device: Device, uuid: str, data: tuple[Any, ...]) -> None:
         """Tell the bus what has been read, where that is of interest to it."""
@@ -220,9 +219,8 @@ class BusActor(PinnedActor):
         except BusLostError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the driver raises: its other work goes on
-            trace = _traceback_of_bug(error)
-            bug: dict[str, Any] = {"traceback": trace} if trace else {}
-            self._repeats.failed(key, "driver_call_failed", said(error), call=key, **bug)
+            about: dict[str, Any] = {"call": key, **bug(error)}
+            self._repeats.failed(key, "driver_call_failed", said(error), **about)
         else:
             self._repeats.worked(key, "driver_call_recovered", call=key)
 
@@ -244,10 +242,10 @@ class BusActor(PinnedActor):
 
     def _write_failed(self, message: Write | Configure, error: Exception) -> Written:
         text = said(error)
-        bug = _traceback_of_bug(error)
-        if bug and not isinstance(error, ValueError):
+        about: dict[str, Any] = bug(error)
+        if about and not isinstance(error, ValueError):
             # A ValueError says what was expected, to whoever has asked; nobody but the log is told where a bug is.
-            about: dict[str, Any] = {"hadd": str(message.hadd), "value": message.uuid, "traceback": bug}
+            about |= {"hadd": str(message.hadd), "value": message.uuid}
             self._repeats.failed(f"{message.hadd} {message.uuid}", "write_failed", text, **about)
         return Written(message.token, None, text)
 
@@ -336,8 +334,3 @@ def _sendable(data: Any) -> Any:
         return finite(data)
     # Whole numbers too: Python writes none of more than some thousand digits.
     return json.loads(json.dumps(data, allow_nan=False))
-
-
-def _traceback_of_bug(error: BaseException) -> str:
-    """Where a bug is; nothing for what goes wrong in the world or in the configuration."""
-    return "" if isinstance(error, JanitooError | OSError) else "".join(traceback.format_exception(error))

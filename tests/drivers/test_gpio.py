@@ -308,6 +308,14 @@ def test_an_output_has_its_level_from_the_first_moment(
     assert device.read("switch") == ("on" if options.get("initial") == "on" else "off")
 
 
+def test_an_output_is_as_configured_after_a_restart_of_the_bus(pins: Pins) -> None:
+    for _ in range(2):
+        device = opened(Output, pin_0="17", initial="on", on_exit="off")
+        assert (device.read("switch"), pins.level(17)) == ("on", 1)
+        close(device)
+        assert pins.level(17) == 0
+
+
 @pytest.mark.parametrize(("on_exit", "expected"), [("keep", [0, 1, 1]), ("on", [0, 1, 1, 1]), ("off", [0, 1, 0, 0])])
 def test_no_relay_clicks_at_a_restart(pins: Pins, on_exit: str, expected: list[int]) -> None:
     device = opened(Output, pin_0="17", on_exit=on_exit)

@@ -67,6 +67,15 @@ def opened(kind: type[D], **options: str) -> D:
     return device
 
 
+@pytest.fixture(autouse=True)
+def given_back() -> Iterator[None]:
+    """Have the process keep no pin for the tests after this one, as it does on purpose for a restart of a bus."""
+    yield
+    gpio = sys.modules.get("RPi.GPIO")
+    if gpio is not None:
+        gpio.cleanup()
+
+
 def pushes(runtime: ManualRuntime) -> int:
     """How much a device has pushed, with what its library has told it until now."""
     runtime.advance(0)
@@ -81,6 +90,15 @@ def test_an_output(hardware: KernelHardware) -> None:
     device.write("switch", "on")
     device.close()
     assert hardware.output(17) == 0
+
+
+def test_an_output_is_as_configured_after_a_restart_of_the_bus(hardware: KernelHardware) -> None:
+    # The process has it still, at another level.
+    for _ in range(2):
+        device = opened(Output, pin_0="27", initial="on", on_exit="off")
+        assert (device.read("switch"), hardware.output(27)) == ("on", 1)
+        device.close()
+        assert hardware.output(27) == 0
 
 
 def test_an_output_is_kept_over_a_restart_of_the_bus(hardware: KernelHardware) -> None:
