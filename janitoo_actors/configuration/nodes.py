@@ -249,11 +249,17 @@ class BusReader:
             for key, text in reader.options.items()
             if option_of(node, key) is None or option_of(schema, key) is not None
         }
+        for key, text in options.items():
+            option = option_of(schema, key)
+            if option is not None:
+                options[key] = option.type.located(text, self._ini.path.parent.absolute())
         try:
             found = device_class.check_options(options)
             if not found:
                 # Its own `__init__` too: a driver that cannot be made is to be left out here, where it can be told.
                 device_class(section, options)
+        except OptionsError as error:
+            found = error.problems
         except Exception as error:  # noqa: BLE001 - it calls the parsers of the driver, and a bug there is its bus's
             reason = f"{type(error).__name__}: {error}"
             text = f"the driver {device_class.__name__} failed to check these options: {reason}"
