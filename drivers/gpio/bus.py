@@ -37,6 +37,8 @@ _OF_HEADER: Final[Mapping[int, int]] = MappingProxyType(
     {3: 2, 5: 3, 7: 4, 8: 14, 10: 15, 11: 17, 12: 18, 13: 27, 15: 22, 16: 23, 18: 24, 19: 10, 21: 9, 22: 25, 23: 11}
     | {24: 8, 26: 7, 27: 0, 28: 1, 29: 5, 31: 6, 32: 12, 33: 13, 35: 19, 36: 16, 37: 26, 38: 20, 40: 21}
 )
+_AGAIN: Final = 10.0
+"""Seconds between two tries to have a pin that another program has."""
 # The library has one for each pin and process, and no second one while somebody has the first: a bus that hangs, too.
 _PWMS: Final[dict[int, Any]] = {}
 # Who has set each pin up: to the library all threads of the process are one, and a thread that hung in it, and comes
@@ -200,11 +202,21 @@ class GpioComponent(Component):
         try:
             self.ready()
         except TemporaryError:
-            # The others need not wait for it. The first read tries again, and tells.
-            return
+            # The others need not wait for it: each read tries again, and tells. There may be none, as an input can do
+            # without polls; but without its pin it hears of no edges.
+            self.every(_AGAIN, self._read_all, key="again")
+
+    def _read_all(self) -> None:
+        """Have all values read, until the pins are set up."""
+        if self._is_ready:
+            self.cancel("again")
+        for uuid, value in self.values.items():
+            if value.is_polled:
+                self.changed(uuid)
 
     def close(self) -> None:
         """Give its pins back: those that have been set up, and that no other has by now."""
+        self.cancel("again")
         was_ready, self._is_ready = self._is_ready, False
         failures: list[Exception] = []
         for pin in [pin for pin, user in _USERS.items() if user is self]:

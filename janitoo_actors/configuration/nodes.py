@@ -113,6 +113,9 @@ class BusReader:
         if bus_class is Bus:
             # It stands for one that is not there.
             return bus_class
+        if len(set(read.extensions)) < len(read.extensions):
+            self._reader.wrong("extensions", "expected each of them once")
+            return bus_class
         try:
             extensions = tuple(self._drivers.extension(each) for each in read.extensions)
             bus_class = extended(bus_class, extensions) if extensions else bus_class

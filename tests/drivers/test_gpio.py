@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from brokers import Mosquitto
 from drivers.gpio import GpioBus, Input, Led, Output, Pir, Pwm, Rgb, Servo, Sonic, lines
+from drivers.gpio import bus as gpio_bus
 from drivers.gpio.bus import GpioComponent
 from janitoo_actors.api import BusLostError, ConfigurationError, ManualRuntime, PermanentError, TemporaryError
 from janitoo_actors.configuration.loader import load
@@ -23,6 +24,7 @@ from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.messages import NodeState
 from mqtt_probe import Message, Probe
 from pi_gpio import PUD_DOWN, PUD_UP, Pins, plugged
+from resilience import events
 from running_server import TIMEOUT, Requester, obey_permissions, running, system_section, wait_heartbeats
 from waiting import wait_for
 
@@ -158,6 +160,23 @@ def test_a_chip_that_is_not_there_or_may_not_be_opened(
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(TemporaryError, match="may not be opened: add the server's user to the group gpio"):
         GpioBus().open()
+
+
+def test_a_busy_pin_is_told_and_tried_again_also_where_nobody_polls(
+    broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpio_bus, "_AGAIN", 0.1)
+    path = configuration(tmp_path, broker)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("pin_0 = 4", "pin_0 = 4\nstate_poll_0 = 0"), encoding="utf-8")
+    pins.busy.add(4)
+    with capture_logs() as log, running(path, Registry.installed()):
+        wait_data(air, "basic/0761/0001/state", None)
+        assert events(log, "read_failed")[0]["error"] == "the GPIO pin 4 cannot be set up: GPIO busy"
+        pins.busy.clear()
+        wait_data(air, "basic/0761/0001/state", False)
+        pins.drive(4, 1)
+        wait_data(air, "basic/0761/0001/state", True)
 
 
 def test_a_busy_pin_is_told_and_tried_again_with_each_read(pins: Pins) -> None:
