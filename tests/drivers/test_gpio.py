@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from brokers import Mosquitto
-from drivers.gpio import GpioBus, Input, Led, Output, Pir, Pwm, Rgb, Servo, Sonic, lines
+from drivers.gpio import GpioBus, Input, Led, Output, Pir, Pwm, Rgb, Servo, Sonic, lines, sonic
 from drivers.gpio import bus as gpio_bus
 from drivers.gpio.bus import GpioComponent
 from janitoo_actors.api import BusLostError, ConfigurationError, ManualRuntime, PermanentError, TemporaryError
@@ -482,24 +482,37 @@ def test_a_servo_is_turned_and_let_loose(pins: Pins) -> None:
 # -- distances ---------------------------------------------------------------------------------------------------------
 
 
-def answers(pins: Pins, seconds: float) -> Callable[[int, int], None]:
-    """A sensor that answers with an echo of this length."""
-    begin = 0.0
+class Clock:
+    """A clock that goes on when it is looked at: on a busy machine an echo would be as long as it likes."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 10e-6
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_distance(pins: Pins, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(sonic, "time", clock)
+    device = opened(Sonic, pin_trigger_0="23", pin_echo_0="24")
+    # Of three echoes, one is of something else.
+    lengths = iter((0.01, 0.0002, 0.01))
+    begin = end = 0.0
 
     def triggered(pin: int, level: int) -> None:
-        nonlocal begin
+        nonlocal begin, end
         if pin == 23 and level == 0:
-            begin = time.perf_counter() + 0.0005
+            begin = clock.now + 0.0005
+            end = begin + next(lengths)
 
-    pins.shapes[24] = lambda: int(begin <= time.perf_counter() < begin + seconds)
-    return triggered
-
-
-def test_a_distance(pins: Pins) -> None:
-    device = opened(Sonic, pin_trigger_0="23", pin_echo_0="24")
-    pins.on_output = answers(pins, 0.01)
-    # As far as a busy machine lets it measure.
-    assert device.read("distance") == pytest.approx(1.715, abs=0.5)
+    pins.on_output = triggered
+    pins.shapes[24] = lambda: int(begin <= clock.now < end)
+    assert device.read("distance") == pytest.approx(1.715, abs=0.01)
     close(device)
 
 
