@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 import pytest
 
 from brokers import Mosquitto
@@ -232,6 +233,54 @@ def test_on_a_server(hardware: KernelHardware, broker: Mosquitto, tmp_path: Path
             assert hardware.output(5) == 1
             assert server.interrupt() == 0, server.both
             assert not list(tmp_path.glob(".lgd*"))
+
+
+def switch_on(air: Requester, hardware: KernelHardware) -> None:
+    assert air.write("0164/0002", "switch", "on", Genre.USER, 0x25)["data"] == "on"
+    assert hardware.output(5) == 1
+    # What the kernel's simulator has at a line that nobody has any more; a Pi leaves it as it is.
+    hardware.drive(5, 1)
+
+
+def is_on(message: Message) -> bool:
+    return message.topic == "/values/user/0164/0002/switch" and message.value["data"] == "on"
+
+
+@pytest.mark.parametrize("killed", ["bus", "server"])
+def test_a_relay_stays_on_and_a_button_is_heard_after_a_kill(
+    hardware: KernelHardware, broker: Mosquitto, tmp_path: Path, killed: str
+) -> None:
+    path = tmp_path / "my.conf"
+    isolation = "process" if killed == "bus" else "thread"
+    text = CONFIGURATION.replace("hadd = 0164/0000", f"hadd = 0164/0000\nisolation = {isolation}")
+    path.write_text(system_section(broker, "max_backoff = 0.2") + text, encoding="utf-8")
+    hardware.drive(4, 0)
+    topics = ["/dhcp/heartbeat/#", "/values/#", "/nodes/#"]
+    with Probe(broker.host, broker.port, subscribe=topics, timeout=TIMEOUT) as probe:
+        air = Requester(probe)
+        with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as server:
+            wait_heartbeats(probe, ["0164/0001", "0164/0002"], NodeState.ONLINE)
+            switch_on(air, hardware)
+            since = len(probe.messages)
+            if killed == "bus":
+                # A child of what Python starts processes from.
+                children = psutil.Process(server.process.pid).children(recursive=True)
+                (child,) = [each for each in children if each.ppid() != server.process.pid]
+                child.kill()
+                # It is read when it has been started again, and has been on all the time.
+                probe.wait_message(is_on, TIMEOUT, since=since)
+                assert hardware.output(5) == 1
+                hardware.drive(4, 1)
+                probe.wait_message(pressed, TIMEOUT, since=since)
+                assert server.interrupt() == 0, server.both
+                return
+        # The end of `with` has killed it.
+        with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as server:
+            probe.wait_message(is_on, TIMEOUT, since=since)
+            assert hardware.output(5) == 1
+            hardware.drive(4, 1)
+            probe.wait_message(pressed, TIMEOUT, since=since)
+            assert server.interrupt() == 0, server.both
 
 
 def pressed(message: Message) -> bool:
