@@ -121,6 +121,10 @@ class GpioBus(Bus):
         except self.errors as error:
             raise TemporaryError(_why_not(lines.chip(), error)) from error
 
+    def open_component(self, component: Component) -> None:
+        """Open a component. It claims its pins itself: one that somebody else has keeps no other from working."""
+        component.open()
+
     def close(self) -> None:
         """There is nothing to close: components give back their pins, and others of the process may use the library."""
 
@@ -157,7 +161,7 @@ class GpioBus(Bus):
 class GpioComponent(Component):
     """What is at one pin or several.
 
-    They are set up when the bus is opened; one that another program has is tried again with each read.
+    They are claimed and set up when the bus is opened; one that somebody else has is tried again with each read.
 
     Attributes:
         pin_settings: the settings that are pins.
@@ -232,7 +236,7 @@ class GpioComponent(Component):
         """Set its pins up, where that has not been done.
 
         Raises:
-            TemporaryError: another program has one; it says which program.
+            TemporaryError: another bus, server or program has one; it says who.
             BusLostError: the bus has been replaced, as it hung, and its pins are those of the next one.
         """
         if self._is_ready:
@@ -240,7 +244,7 @@ class GpioComponent(Component):
                 raise BusLostError(f"the pins of {self.uuid} are used by the bus that has replaced this one")
             return
         for hardware in self.takes():
-            # Once more: a bus that hung in between has them no more.
+            # A bus that hung, and has been replaced, gets none.
             self.claim(hardware)
         try:
             self.set_up()

@@ -44,8 +44,11 @@ class _Held:
             raise self._told(self._error)
         try:
             if isinstance(self.device, Bus):
+                self.device.claim_all()
                 self.device.open_all()
             else:
+                for hardware in self.device.takes():
+                    self.device.claim(hardware)
                 self.device.open()
         except Exception as error:
             self.close()
@@ -118,6 +121,12 @@ class Aggregate(Bus):
         for part in self._held.values():
             if isinstance(part.device, Bus):
                 yield from part.device.takes_all()
+
+    def claim_all(self) -> None:
+        """Claim what its extensions take. What a part takes is claimed when that is opened, and tried again."""
+        for part in self.extensions:
+            for hardware in part.takes():
+                self.claim(hardware)
 
     def open(self) -> None:
         """Open its parts. One that fails is tried again when one of its components is read."""

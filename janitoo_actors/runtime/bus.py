@@ -74,12 +74,9 @@ class BusActor(PinnedActor):
             self._make_devices()
             bus = self._bus
             assert bus is not None
-            for hardware in bus.takes_all():
-                bus.claim(hardware)
+            bus.claim_all()
             bus.open_all()
             for component in bus.components.values():
-                for hardware in component.takes():
-                    component.claim(hardware)
                 bus.open_component(component)
             bus.started()
         except BaseException as error:

@@ -568,6 +568,30 @@ def test_on_a_server(broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pi
     assert (pins.driven[17], pins.level(17), pins.level(27), pins.threads) == ([0, 1], 1, 0, 0)
 
 
+def test_a_pin_that_two_buses_want_keeps_only_its_component_from_working(
+    broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pins
+) -> None:
+    path = configuration(tmp_path, broker)
+    lines = ["[attic]", "oid = rpigpio", "hadd = 0762/0000", "components.relay = rpigpio.output"]
+    lines += ["components.door = rpigpio.input", "[attic__relay]", "hadd = 0762/0001", "pin_0 = 17"]
+    lines += ["[attic__door]", "hadd = 0762/0002", "pin_0 = 5", ""]
+    path.write_text(path.read_text(encoding="utf-8") + "\n".join(lines), encoding="utf-8")
+    relays = {"0761/0002": "rpigpio__relay", "0762/0001": "attic__relay"}
+    with running(path, Registry.installed(), online=False) as server:
+        server.wait_online("0761/0000", "0761/0001", "0761/0003", "0762/0000", "0762/0002")
+
+        def states() -> set[str]:
+            return {server.states()[hadd] for hadd in relays}
+
+        wait_for(lambda: states() == {"ONLINE", "OFFLINE"}, TIMEOUT, lambda: f"one of them has it: {states()}")
+        (loser,) = [node for node in server.nodes if str(node.hadd) in relays and node.reason]
+        (winner,) = [uuid for hadd, uuid in relays.items() if hadd != str(loser.hadd)]
+        assert loser.reason.startswith(f"switch: the GPIO pin 17 is taken by [{winner}] of gpio")
+        since = len(air.probe.messages)
+        pins.drive(5, 1)
+        wait_data(air, "basic/0762/0002/state", True, since=since)
+
+
 def test_one_pin_that_fails_on_a_server(broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pins) -> None:
     pins.busy.add(17)
     with running(configuration(tmp_path, broker), Registry.installed(), online=False) as server:
