@@ -223,12 +223,13 @@ class GpioComponent(Component):
         self.cancel("again")
         was_ready, self._is_ready = self._is_ready, False
         failures: list[Exception] = []
-        for pin in [pin for pin, user in _USERS.items() if user is self]:
+        # A copy: other buses set up theirs meanwhile.
+        for pin in [pin for pin, user in list(_USERS.items()) if user is self]:
             try:
                 self.give_back(pin)
             except self.bus.errors as error:
                 failures.append(error)
-            del _USERS[pin]
+            _USERS.pop(pin, None)
         if failures and was_ready:
             raise TemporaryError(f"the pins of {self.uuid} cannot be given back: {failures[0]}")
 
