@@ -568,6 +568,23 @@ def test_on_a_server(broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pi
     assert (pins.driven[17], pins.level(17), pins.level(27), pins.threads) == ([0, 1], 1, 0, 0)
 
 
+def test_a_contact_that_chatters_is_published_once(
+    broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pins
+) -> None:
+    path = configuration(tmp_path, broker)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("pin_0 = 4", "pin_0 = 4\ndebounce_0 = 0.5"), encoding="utf-8")
+    topic = "/values/basic/0761/0001/state"
+    with running(path, Registry.installed()):
+        wait_data(air, "basic/0761/0001/state", False)
+        since = len(air.probe.messages)
+        for number in range(10_001):
+            pins.drive(4, (number + 1) % 2)
+        wait_data(air, "basic/0761/0001/state", True, since=since)
+        said = [message.value["data"] for message in air.probe.messages[since:] if message.topic == topic]
+        assert said == [True]
+
+
 def test_a_pin_that_two_buses_want_keeps_only_its_component_from_working(
     broker: Mosquitto, air: Requester, tmp_path: Path, pins: Pins
 ) -> None:
