@@ -191,23 +191,36 @@ class Device:
         if self.runtime is not None:
             self.runtime.poll_every(self.uuid, uuid, delay)
 
+    def soon(self, call: Callable[[], None], key: str = "") -> None:
+        """Have `call` called on the bus's thread, as soon as that has time.
+
+        Any thread, as a library's callback; never blocks. Said again with the same key before that, it is called once.
+        After the end of the bus nothing comes of it. What it raises is told as that of `after`.
+        """
+        if self.runtime is not None:
+            self.runtime.soon(self._key(key), call)
+
     def after(self, seconds: float, call: Callable[[], None], key: str = "") -> None:
         """Have `call` called once, on the bus's thread; with the same key, instead of what was to be called then.
 
         On the bus's thread. What it raises is logged; a `BusLostError` ends the bus.
         """
         if self.runtime is not None:
-            self.runtime.after((id(self), key), seconds, call)
+            self.runtime.after(self._key(key), seconds, call)
 
     def every(self, seconds: float, call: Callable[[], None], key: str = "") -> None:
         """Have `call` called again and again, on the bus's thread. As `after`."""
         if self.runtime is not None:
-            self.runtime.every((id(self), key), seconds, call)
+            self.runtime.every(self._key(key), seconds, call)
 
     def cancel(self, key: str = "") -> None:
         """End what `after` or `every` has begun with this key. On the bus's thread."""
         if self.runtime is not None:
-            self.runtime.cancel((id(self), key))
+            self.runtime.cancel(self._key(key))
+
+    def _key(self, key: str) -> str:
+        """The key of a timer among those of all devices of the bus: its parts have its uuid too."""
+        return " ".join(filter(None, (self.uuid, type(self).__name__, key)))
 
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Protocol
 
 
@@ -13,16 +14,19 @@ class Runtime(Protocol):
     def changed(self, node: str, uuid: str) -> None:
         """Have a value read and published at once. Any thread; never blocks."""
 
+    def soon(self, key: str, call: Callable[[], None]) -> None:
+        """Have `call` called on the bus's thread, once for all that is said until then. Any thread; never blocks."""
+
     def poll_every(self, node: str, uuid: str, delay: float | None) -> None:
         """Have a value polled with this delay; None: as it is configured. On the bus's thread."""
 
-    def after(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+    def after(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called once on the bus's thread. On the bus's thread."""
 
-    def every(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+    def every(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called again and again on the bus's thread. On the bus's thread."""
 
-    def cancel(self, key: Hashable) -> None:
+    def cancel(self, key: str) -> None:
         """End a timer; nothing where there is none. On the bus's thread."""
 
 
@@ -46,11 +50,16 @@ class ManualRuntime:
         self.changes: list[tuple[str, str]] = []
         self.delays: dict[tuple[str, str], float] = {}
         self.now = 0.0
-        self._timers: dict[Hashable, _Timer] = {}
+        self._timers: dict[str, _Timer] = {}
+        self._soon: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def changed(self, node: str, uuid: str) -> None:
         """Note it."""
         self.changes.append((node, uuid))
+
+    def soon(self, key: str, call: Callable[[], None]) -> None:  # noqa: ARG002 - each is called
+        """Have it called when time next passes, be it none."""
+        self._soon.put(call)
 
     def poll_every(self, node: str, uuid: str, delay: float | None) -> None:
         """Note it."""
@@ -59,20 +68,22 @@ class ManualRuntime:
         else:
             self.delays[node, uuid] = delay
 
-    def after(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+    def after(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Set a timer."""
         self._timers[key] = _Timer(self.now + seconds, None, call)
 
-    def every(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+    def every(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Set a timer."""
         self._timers[key] = _Timer(self.now + seconds, seconds, call)
 
-    def cancel(self, key: Hashable) -> None:
+    def cancel(self, key: str) -> None:
         """End a timer."""
         self._timers.pop(key, None)
 
     def advance(self, seconds: float) -> None:
         """Let time pass: call what is due, in order."""
+        while not self._soon.empty():
+            self._soon.get()()
         end = self.now + seconds
         while due := min((each for each in self._timers.items() if each[1].due <= end), key=_when, default=None):
             key, timer = due
@@ -85,5 +96,5 @@ class ManualRuntime:
         self.now = end
 
 
-def _when(each: tuple[Hashable, _Timer]) -> float:
+def _when(each: tuple[str, _Timer]) -> float:
     return each[1].due

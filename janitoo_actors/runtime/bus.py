@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
@@ -17,7 +16,7 @@ from janitoo_actors.api.types import to_text
 from janitoo_actors.api.values import Setting
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BusConfig
-from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, PermanentError, said
+from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, bug, said
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import finite
 from janitoo_actors.runtime.board import Board
@@ -75,12 +74,9 @@ class BusActor(PinnedActor):
             self._make_devices()
             bus = self._bus
             assert bus is not None
-            for hardware in bus.takes_all():
-                bus.claim(hardware)
+            bus.claim_all()
             bus.open_all()
             for component in bus.components.values():
-                for hardware in component.takes():
-                    component.claim(hardware)
                 bus.open_component(component)
             bus.started()
         except BaseException as error:
@@ -117,8 +113,8 @@ class BusActor(PinnedActor):
                 self._tell(message.reply_to, self._configure(message))
             case Retune(hadd=hadd):
                 self._retune(hadd)
-            case Due(call=call):
-                self._call(call)
+            case Due(key=key, call=call):
+                self._call(key, call)
             case _:
                 return super().on_receive(message)
         return None
@@ -149,13 +145,18 @@ class BusActor(PinnedActor):
             except Exception as error:  # noqa: BLE001 - whatever the driver raises: this read has failed
                 data.append(None)
                 failures.append(error)
-        if isinstance(device, Component) and self._bus is not None and type(self._bus).heard is not Bus.heard:
-            self._call(partial(self._bus.heard, device, message.uuid, tuple(data)))
+        self._hear(device, message.uuid, tuple(data))
         if not failures:
             return Reading(message.uuid, message.token, tuple(data), None)
         hopeless = all(isinstance(error, PermanentError | ConfigurationError) for error in failures)
         first = failures[0]
-        return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, _traceback_of_bug(first))
+        return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, **bug(first))
+
+    def _hear(self, device: Device, uuid: str, data: tuple[Any, ...]) -> None:
+        """Tell the bus what has been read, where that is of interest to it."""
+        bus = self._bus
+        if isinstance(device, Component) and bus is not None and type(bus).heard is not Bus.heard:
+            self._call(f"heard {device.uuid} {uuid}", partial(bus.heard, device, uuid, data))
 
     def _served(self, device: Device, call: Callable[..., Any], *args: Any) -> Any:
         """Read or write a device, by its bus where that has a say in it."""
@@ -204,15 +205,21 @@ class BusActor(PinnedActor):
         instances = self._devices[message.hadd].instance_texts() if value.role is Role.INSTANCE else {}
         return Written(message.token, data, None, instances)
 
-    def _call(self, call: Callable[[], None]) -> None:
-        """Call what a driver has set a timer for; where that fails, the log is told."""
+    def _call(self, key: str, call: Callable[[], None]) -> None:
+        """Call what a driver wants to be called; where that fails, the log is told."""
+        if self.fenced:
+            # It hung just now, and its successor has the devices: what the driver would do now, as to write to one,
+            # it would do to the successor's.
+            return
         try:
             call()
         except BusLostError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the driver raises: its other work goes on
-            text = said(error)
-            self._repeats.failed(repr(call), "driver_timer_failed", text, traceback=_traceback_of_bug(error))
+            about: dict[str, Any] = {"call": key, **bug(error)}
+            self._repeats.failed(key, "driver_call_failed", said(error), **about)
+        else:
+            self._repeats.worked(key, "driver_call_recovered", call=key)
 
     def _retune(self, hadd: Hadd) -> None:
         """Have a device take over the options that its node has now.
@@ -232,10 +239,10 @@ class BusActor(PinnedActor):
 
     def _write_failed(self, message: Write | Configure, error: Exception) -> Written:
         text = said(error)
-        bug = _traceback_of_bug(error)
-        if bug and not isinstance(error, ValueError):
+        about: dict[str, Any] = bug(error)
+        if about and not isinstance(error, ValueError):
             # A ValueError says what was expected, to whoever has asked; nobody but the log is told where a bug is.
-            about: dict[str, Any] = {"hadd": str(message.hadd), "value": message.uuid, "traceback": bug}
+            about |= {"hadd": str(message.hadd), "value": message.uuid}
             self._repeats.failed(f"{message.hadd} {message.uuid}", "write_failed", text, **about)
         return Written(message.token, None, text)
 
@@ -324,8 +331,3 @@ def _sendable(data: Any) -> Any:
         return finite(data)
     # Whole numbers too: Python writes none of more than some thousand digits.
     return json.loads(json.dumps(data, allow_nan=False))
-
-
-def _traceback_of_bug(error: BaseException) -> str:
-    """Where a bug is; nothing for what goes wrong in the world or in the configuration."""
-    return "" if isinstance(error, JanitooError | OSError) else "".join(traceback.format_exception(error))

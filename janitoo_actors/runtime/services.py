@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from janitoo_actors.runtime.board import Board
@@ -19,8 +20,13 @@ _RETOLD: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A timer of a driver has fired."""
+    """Something is to be called for a driver: a timer has fired, or it has asked so.
 
+    Attributes:
+        key: which, for the log.
+    """
+
+    key: str
     call: Callable[[], None]
 
 
@@ -41,6 +47,7 @@ class Services:
         self._nodes = {node.uuid: node for node in board.nodes.values()}
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], float] = {}
+        self._soon: set[str] = set()
         self._closed = False
         for node in board.nodes.values():
             for value in node.values.values():
@@ -65,6 +72,19 @@ class Services:
             with self._lock:
                 self._told.pop((node, uuid), None)
 
+    def soon(self, key: str, call: Callable[[], None]) -> None:
+        """Have `call` called on the bus's thread, once for all that is said until then. Any thread; never blocks."""
+        with self._lock:
+            if self._closed or key in self._soon:
+                return
+            self._soon.add(key)
+        self._actor.tell_self(Due(key, partial(self._now, key, call)))
+
+    def _now(self, key: str, call: Callable[[], None]) -> None:
+        with self._lock:
+            self._soon.discard(key)
+        call()
+
     def poll_every(self, node: str, uuid: str, delay: float | None) -> None:
         """Have a value polled with this delay; None: as it is configured. On the bus's thread."""
         found = self._nodes[node]
@@ -74,15 +94,15 @@ class Services:
             value.paced = delay
             self._actor.tell_path(self._places.poller(found, uuid), DelayChanged())
 
-    def after(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+    def after(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called once on the bus's thread. On the bus's thread."""
-        self._actor.timers.once(("driver", key), seconds, Due(call))
+        self._actor.timers.once(("driver", key), seconds, Due(key, call))
 
-    def every(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+    def every(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called again and again on the bus's thread. On the bus's thread."""
-        self._actor.timers.every(("driver", key), seconds, Due(call))
+        self._actor.timers.every(("driver", key), seconds, Due(key, call))
 
-    def cancel(self, key: Hashable) -> None:
+    def cancel(self, key: str) -> None:
         """End a timer; nothing where there is none. On the bus's thread."""
         self._actor.timers.cancel(("driver", key))
 
