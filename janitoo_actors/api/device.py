@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from janitoo_actors.api.claims import Claims, Hardware
 from janitoo_actors.api.options import HIDDEN
-from janitoo_actors.api.runtime import Runtime
+from janitoo_actors.api.runtime import Product, Runtime
 from janitoo_actors.api.schema import INDEX, Option, by_key
 from janitoo_actors.api.values import Instance, InstanceType, Setting, Value
 from janitoo_actors.errors import ConfigurationError
@@ -54,7 +54,7 @@ class Device:
     Attributes:
         oid: the name in the configuration: `hostsensor`, or `hostsensor.load`.
         name: the node's name where the configuration has none.
-        product_name, product_type, product_manufacturer: for people, on the wire.
+        product_name, product_type, product_manufacturer: for people, on the wire; until it says better, by `identify`.
         capabilities, cmd_classes: of the node, on the wire; the classes of its values are added to them.
         values: what is declared, by name, in the order of declaration.
         options: those that are no values on the wire (a host, a password), by key. Those of values are in `schema`.
@@ -206,6 +206,14 @@ class Device:
             raise LookupError(f"{uuid} of {self.oid} is not polled")
         if self.runtime is not None:
             self.runtime.poll_every(self.uuid, uuid, delay)
+
+    def identify(self, product: Product) -> None:
+        """Say what the device has told of itself: its node says that then, and not what the class says.
+
+        On the bus's thread; in `open`, or before the first reading, so that the node says it when it is online.
+        """
+        if self.runtime is not None:
+            self.runtime.identified(self.uuid, product)
 
     def after(self, seconds: float, call: Callable[[], None], key: str = "") -> None:
         """Have `call` called once, on the bus's thread; with the same key, instead of what was to be called then.
