@@ -162,7 +162,7 @@ class NutServer:
 
 
 class ScriptedDriver:
-    """A driver of a UPS in this process, at the socket of one that was killed: it knows commands, as `dummy-ups` does not.
+    """A driver in this process, at the socket of one that was killed: it knows commands, as `dummy-ups` does not.
 
     Attributes:
         ran: the commands that the server has passed on, in order.

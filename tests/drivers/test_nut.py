@@ -362,9 +362,9 @@ def test_an_answer_without_an_end_takes_no_longer_than_the_timeout() -> None:
 
 
 def test_an_answer_that_is_too_long() -> None:
-    with Impostor(lambda _line: b"V" * 3_000_000) as impostor:
-        with pytest.raises(ServerLostError, match="answers what is no answer: 'an answer without an end'"):
-            connection_to(impostor.port, timeout=20).variables()
+    expected = "answers what is no answer: 'an answer without an end'"
+    with Impostor(lambda _line: b"V" * 3_000_000) as impostor, pytest.raises(ServerLostError, match=expected):
+        connection_to(impostor.port, timeout=20).variables()
 
 
 def test_something_else_listens_there(ups: Callable[..., Ups]) -> None:
