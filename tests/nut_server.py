@@ -75,7 +75,8 @@ class NutServer:
         self.start()
 
     def allow(self, password: str = PASSWORD) -> None:
-        """Write who may do what; a running server reads it at `reload`."""
+        """Write who may do what; a server that has answered reads it at `reload`."""
+        self._password = password
         quoted = password.replace("\\", "\\\\").replace('"', '\\"')
         self._write(
             "upsd.users",
@@ -131,14 +132,14 @@ class NutServer:
         for process in (self._server, self._driver):
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
-        self.allow()
         self.set()
+        if self._password != PASSWORD:
+            self.allow()
+            self.reload()
         if self._driver.poll() is not None:
             self.start_driver()
         if self._server.poll() is not None:
             self.start()
-        else:
-            self.reload()
 
     def stop(self) -> None:
         """End both."""

@@ -230,10 +230,10 @@ class Ups(Component):
             TemporaryError: the server or the UPS does not answer, or is still starting.
             ConfigurationError: the server has no such UPS.
         """
-        status = self._variables().get(_STATUS, "")
-        if status in _STARTING:
-            raise TemporaryError(f"{self.ups} has no status yet: its driver is still starting")
-        return status
+        variables = self._variables()
+        if _is_starting(variables):
+            raise self._starting()
+        return variables[_STATUS]
 
     @battery_charge.reader
     def read_battery_charge(self, _instance: Instance) -> float | None:
@@ -336,16 +336,20 @@ class Ups(Component):
         return heard.variables
 
     def _text(self, uuid: str) -> str | None:
-        variable = _VARIABLES[uuid]
-        text = self._variables().get(variable, "")
-        if text:
+        variable, variables = _VARIABLES[uuid], self._variables()
+        if text := variables.get(variable):
             self._silent.discard(uuid)
             return text
+        if _is_starting(variables):
+            raise self._starting()
         if uuid not in self._silent:
             self._silent.add(uuid)
             log = structlog.get_logger()
             log.info("ups_does_not_say", node=self.uuid, value=uuid, variable=variable)
         return None
+
+    def _starting(self) -> TemporaryError:
+        return TemporaryError(f"{self.ups} has no status yet: its driver is still starting")
 
     def _number(self, uuid: str) -> float | None:
         text = self._text(uuid)
@@ -367,12 +371,18 @@ class Ups(Component):
                 self.changed(uuid)
 
 
+def _is_starting(variables: Mapping[str, str]) -> bool:
+    """Whether its driver is: what it does not say now, it may say in a moment."""
+    return variables.get(_STATUS, "") in _STARTING
+
+
 def _outlook(heard: Heard) -> Mapping[str, Any]:
     """What of the values is to be published at once where it changes; the numbers themselves are polled."""
     error = "" if heard.error is None else str(heard.error)
+    is_sure = not error and not _is_starting(heard.variables)
     known = {uuid: bool(heard.variables.get(variable)) for uuid, variable in _VARIABLES.items()}
     return {
-        **{uuid: (not error, is_known) for uuid, is_known in known.items()},
+        **{uuid: (is_known, is_known or is_sure) for uuid, is_known in known.items()},
         "status": (error, heard.variables.get(_STATUS)),
         "ip_ping": heard.answers,
         "allowed": str(heard.denied),

@@ -10,7 +10,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -251,11 +250,25 @@ def test_a_dead_driver(server: NutServer, ups: Callable[..., Ups]) -> None:
     wait_reads(device, "OL")
 
 
-@pytest.mark.parametrize("status", ["WAIT", ""])
-def test_a_ups_that_is_still_starting_has_no_status(status: str, ups: Callable[..., Ups]) -> None:
-    listed = LIST.replace(b'"OL"', b'"%s"' % status.encode())
-    with Impostor(lambda line: listed if line.startswith(b"LIST") else b'VAR ups1 ups.status "%s"\n' % b"") as impostor:
-        wait_error(ups(impostor.port), "ups1 has no status yet: its driver is still starting")
+@pytest.mark.parametrize("status", [b"WAIT", b""])
+def test_a_ups_that_is_still_starting_is_not_one_that_says_nothing(status: bytes, ups: Callable[..., Ups]) -> None:
+    said = [status]
+
+    def answer(line: bytes) -> bytes:
+        listed = LIST if line.startswith(b"LIST") else b'VAR ups1 ups.status "OL"\n'
+        return listed.replace(b"OL", said[0])
+
+    with capture_logs() as log, Impostor(answer) as impostor:
+        device = ups(impostor.port)
+        wait_error(device, "ups1 has no status yet: its driver is still starting")
+        wait_error(device, "ups1 has no status yet: its driver is still starting", uuid="load")
+        assert device.read("battery_charge") == 90
+        assert not events(log, "ups_does_not_say")
+        pushed(device)
+        said[0] = b"OL"
+        wait_reads(device, "OL")
+        assert device.read("load") is None
+        wait_for(lambda: {"status", "load"} <= pushed(device), TIMEOUT, "what is sure now is pushed")
 
 
 def test_an_open_bus_is_needed() -> None:
@@ -275,35 +288,20 @@ def test_a_bug_in_the_watcher_ends_the_bus(ups: Callable[..., Ups], monkeypatch:
 # -- a server that says anything -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("length", range(1, len(LIST), 2))
-@pytest.mark.parametrize("is_late", [True, False])
-def test_a_list_that_is_cut_off_is_never_a_number(length: int, is_late: bool) -> None:
-    """Half of "90" is a number too; the library would give it."""
-    asked = threading.Event()
-
-    def answer(line: bytes) -> bytes | None:
-        if not line.startswith(b"LIST"):
-            # The rest of the list comes before any other answer.
-            return LIST[length:] + b"upsd\n"
-        if asked.is_set() or is_late:
-            asked.set()
-            return LIST[:length]
-        asked.set()
-        # It ends in the middle of it.
-        return LIST[:length]
-
-    with Impostor(answer) as impostor:
-        connection = connection_to(impostor.port, timeout=0.02)
-        with pytest.raises(ServerLostError, match="has not answered"):
-            connection.variables()
-        assert asked.is_set()
-        connection.drop()
-
-
 def connection_to(port: int, timeout: float = 0.5, **account: str) -> Connection:
     bus = NutBus()
     bus.open()
     return Connection(bus.library, Server(HOST, port, timeout, **account), "ups1")
+
+
+@pytest.mark.parametrize("length", range(1, len(LIST), 2))
+def test_a_list_that_is_cut_off_is_never_a_number(length: int) -> None:
+    """Half of "90" is a number too; the library would give it."""
+    with Impostor(lambda _line: LIST[:length]) as impostor:
+        connection = connection_to(impostor.port, timeout=0.02)
+        with pytest.raises(ServerLostError, match="has not answered within"):
+            connection.variables()
+        connection.drop()
 
 
 @pytest.mark.parametrize("length", range(1, len(LIST), 5))
@@ -544,12 +542,8 @@ def test_a_wrong_option_is_refused(key: str, text: str, expected: str) -> None:
         Ups(options={key: text})
 
 
-def options_of(device: Any) -> set[str]:
-    return set(device.options)
-
-
 def test_what_there_is_to_configure() -> None:
-    assert options_of(Ups) == {
+    assert set(Ups.options) == {
         *("host", "port", "ups", "user", "password", "password_file", "password_env"),
         *("timeout", "watch", "commands", "check_user"),
     }

@@ -223,7 +223,7 @@ def test_a_script(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("soon load 1", "expected SECONDS VALUE DATA in line 1, as 10 temperature 21.5"),
-        ("\n1 laod 1", "expected one of battery_charge, .*load.* in line 2, not laod"),
+        ("\n1 laod 1", "expected one of allowed, battery_charge, .*load.* in line 2, not laod"),
         ("1 load much", "simulate_script, line 1: load = much: expected a number"),
     ],
 )
