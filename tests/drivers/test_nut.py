@@ -322,21 +322,26 @@ def test_a_server_that_ends_in_its_answer(length: int) -> None:
         thread.join()
 
 
-def test_an_answer_that_comes_too_late_is_given_to_nobody(ups: Callable[..., Ups]) -> None:
-    late = threading.Event()
+def test_an_answer_that_comes_too_late_is_given_to_nobody() -> None:
+    connections = questions = 0
 
-    def answer(line: bytes) -> bytes | None:
-        if line.startswith(b"LIST") and not late.is_set():
-            late.set()
-            return b""
-        # The answer to the question before comes first.
-        return LIST if line.startswith(b"LIST") else b'VAR ups1 ups.status "OL"\n'
+    def answer(line: bytes) -> bytes:
+        nonlocal connections, questions
+        if line.startswith(b"USERNAME"):
+            connections += 1
+            return b"OK\n"
+        questions += 1
+        if connections > 1:
+            return LIST
+        # To the first question when the second comes.
+        return LIST.replace(b"90", b"1") if questions > 1 else b""
 
     with Impostor(answer) as impostor:
-        device = ups(impostor.port, timeout="0.1")
-        wait_reads(device, "OL")
-        assert device.read("battery_charge") == 90
-        assert impostor.heard.count(b"LIST VAR ups1\n") >= 2
+        connection = connection_to(impostor.port, timeout=0.2, user="u")
+        with pytest.raises(ServerLostError, match=r"has not answered within 0\.2 s"):
+            connection.variables()
+        assert connection.variables()["battery.charge"] == "90"
+        connection.drop()
 
 
 def test_an_answer_without_an_end_takes_no_longer_than_the_timeout() -> None:
