@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class NutServer:
 
     def __init__(self, folder: Path, without: str = "", **changed: str) -> None:
         self.port = free_port()
+        self._told_at = 0
         self._conf, self._state = folder / "nut", folder / "nut-state"
         self._conf.mkdir(parents=True)
         # The server refuses one that others may read.
@@ -153,12 +155,16 @@ class NutServer:
             return subprocess.Popen(command, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _tell(self, variables: Mapping[str, str]) -> None:
-        self._write("ups1.dev", "".join(f"{key}: {text}\n" for key, text in variables.items()))
+        # The driver looks at the second of the last change: two changes in one are two seconds apart all the same.
+        self._told_at = max(int(time.time()), self._told_at + 1)
+        self._write("ups1.dev", "".join(f"{key}: {text}\n" for key, text in variables.items()), self._told_at)
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, text: str, changed_at: int | None = None) -> None:
         partial = self._conf / f".{name}"
         partial.write_text(text, encoding="ascii")
         partial.chmod(0o640)
+        if changed_at is not None:
+            os.utime(partial, (changed_at, changed_at))
         partial.rename(self._conf / name)
 
 
