@@ -32,7 +32,7 @@ from janitoo_actors.api.options import (
     Whole,
 )
 from janitoo_actors.api.places import DevicePath, FilePath, Host, Port, Secret, SecretText
-from janitoo_actors.api.runtime import ManualRuntime, Runtime
+from janitoo_actors.api.runtime import ManualRuntime, Product, Runtime
 from janitoo_actors.api.schema import Applies, Option
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError
@@ -72,6 +72,7 @@ __all__ = [
     "OptionsError",
     "PermanentError",
     "Port",
+    "Product",
     "Runtime",
     "Secret",
     "SecretText",

@@ -17,7 +17,7 @@ from janitoo_actors.api.lines import (
     lines_of_instances,
 )
 from janitoo_actors.api.options import HIDDEN
-from janitoo_actors.api.runtime import Runtime
+from janitoo_actors.api.runtime import Product, Runtime
 from janitoo_actors.api.schema import INDEX, Option, by_key
 from janitoo_actors.api.values import Instance, Setting, Value
 from janitoo_actors.protocol.codes import Capability, CommandClass
@@ -31,7 +31,7 @@ class Device:
     Attributes:
         oid: the name in the configuration: `hostsensor`, or `hostsensor.load`.
         name: the node's name where the configuration has none.
-        product_name, product_type, product_manufacturer: for people, on the wire.
+        product_name, product_type, product_manufacturer: for people, on the wire; until it says better, by `identify`.
         capabilities, cmd_classes: of the node, on the wire; the classes of its values are added to them.
         values: what is declared, by name, in the order of declaration.
         options: those that are no values on the wire (a host, a password), by key. Those of values are in `schema`.
@@ -199,6 +199,14 @@ class Device:
         """
         if self.runtime is not None:
             self.runtime.soon(self._key(key), call)
+
+    def identify(self, product: Product) -> None:
+        """Say what the device has told of itself: its node says that then, and not what the class says.
+
+        On the bus's thread; in `open`, or before the first reading, so that the node says it when it is online.
+        """
+        if self.runtime is not None:
+            self.runtime.identified(self.uuid, product)
 
     def after(self, seconds: float, call: Callable[[], None], key: str = "") -> None:
         """Have `call` called once, on the bus's thread; with the same key, instead of what was to be called then.

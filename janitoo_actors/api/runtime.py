@@ -8,6 +8,15 @@ from queue import SimpleQueue
 from typing import Protocol
 
 
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a device tells of itself, for people; empty where it does not."""
+
+    name: str = ""
+    type: str = ""
+    manufacturer: str = ""
+
+
 class Runtime(Protocol):
     """What the runtime does for the devices of one bus. A device uses it by its own methods."""
 
@@ -19,6 +28,9 @@ class Runtime(Protocol):
 
     def poll_every(self, node: str, uuid: str, delay: float | None) -> None:
         """Have a value polled with this delay; None: as it is configured. On the bus's thread."""
+
+    def identified(self, node: str, product: Product) -> None:
+        """Have a node say on the network what its device is. On the bus's thread."""
 
     def after(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called once on the bus's thread. On the bus's thread."""
@@ -43,12 +55,14 @@ class ManualRuntime:
     Attributes:
         changes: what `changed` was told: the node and the value.
         delays: the values that are polled otherwise than configured, by node and value.
+        products: what devices have told of themselves, by node.
         now: seconds since it was made.
     """
 
     def __init__(self) -> None:
         self.changes: list[tuple[str, str]] = []
         self.delays: dict[tuple[str, str], float] = {}
+        self.products: dict[str, Product] = {}
         self.now = 0.0
         self._timers: dict[str, _Timer] = {}
         self._soon: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -67,6 +81,10 @@ class ManualRuntime:
             self.delays.pop((node, uuid), None)
         else:
             self.delays[node, uuid] = delay
+
+    def identified(self, node: str, product: Product) -> None:
+        """Note it."""
+        self.products[node] = product
 
     def after(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Set a timer."""

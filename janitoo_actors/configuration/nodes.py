@@ -7,8 +7,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import Hardware
-from janitoo_actors.api.device import Device, OptionsError
+from janitoo_actors.api.device import Device
 from janitoo_actors.api.extended import extended
+from janitoo_actors.api.lines import OptionsError
 from janitoo_actors.api.options import Address
 from janitoo_actors.api.schema import Option, option_of
 from janitoo_actors.configuration.ini import IniFile

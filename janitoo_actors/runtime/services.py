@@ -1,4 +1,4 @@
-"""What the runtime does for the devices of one bus while they run: pushes, poll delays, timers."""
+"""What the runtime does for the devices of one bus while they run: pushes, poll delays, timers, products."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from janitoo_actors.api.runtime import Product
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.messages import Changed, DelayChanged
 from janitoo_actors.runtime.poller import Places
@@ -93,6 +94,11 @@ class Services:
             # On the board: a poller that starts later finds it there.
             value.paced = delay
             self._actor.tell_path(self._places.poller(found, uuid), DelayChanged())
+
+    def identified(self, node: str, product: Product) -> None:
+        """Have a node say what its device is. On the bus's thread."""
+        if not self._actor.fenced:
+            self._nodes[node].product = product
 
     def after(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called once on the bus's thread. On the bus's thread."""

@@ -13,7 +13,8 @@ from typing import Any, Final, TypeVar, cast
 from janitoo_actors.api.aggregate import Aggregate
 from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import Hardware
-from janitoo_actors.api.device import Device, OptionProblem, OptionsError
+from janitoo_actors.api.device import Device
+from janitoo_actors.api.lines import OptionProblem, OptionsError
 from janitoo_actors.api.machine import Stateful
 from janitoo_actors.api.made import Made
 from janitoo_actors.api.options import Duration, Maybe, Whole

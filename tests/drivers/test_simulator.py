@@ -231,7 +231,7 @@ def test_a_script(tmp_path: Path) -> None:
     [
         ("soon load 1", "expected SECONDS VALUE DATA, as 10 temperature 21.5, at {script}:1"),
         ("9999999999 load 1", "expected SECONDS VALUE DATA, as 10 temperature 21.5, at {script}:1"),
-        ("\n1 laod 1", "expected one of battery_charge, "),
+        ("\n1 laod 1", "expected one of allowed, battery_charge, "),
         ("\n1 laod 1", ", * at {script}:2, not laod"),
         ("1 load much", "expected a number at {script}:1, not load much"),
         ("1 * 5", "expected a fault, or normal, for all values at {script}:1, not 5"),
