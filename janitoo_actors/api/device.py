@@ -225,6 +225,25 @@ class Device:
         if self.runtime is not None:
             self.runtime.cancel((id(self), key))
 
+    def keep_instances(self, uuid: str, texts: Sequence[str]) -> None:
+        """Have the file configure these instances of a value, as those of what has been found on the bus.
+
+        They are there when the bus has been restarted, `config_timeout` after the last such change. On the bus's
+        thread; blocks for the disk.
+
+        Raises:
+            LookupError: where there is no such value, or it has no instances.
+            ValueError: where a text configures none; the message starts with "expected".
+            TemporaryError: the file cannot be written now, and is as it was.
+        """
+        instances = self.values[uuid].instances
+        if instances is None:
+            raise LookupError(f"{uuid} of {self.oid} has no instances")
+        for text in texts:
+            instances.parse(text)
+        if self.runtime is not None:
+            self.runtime.keep(self.uuid, {f"{uuid}_config_{index}": text for index, text in enumerate(texts)})
+
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +25,9 @@ class Runtime(Protocol):
     def cancel(self, key: Hashable) -> None:
         """End a timer; nothing where there is none. On the bus's thread."""
 
+    def keep(self, node: str, options: Mapping[str, str]) -> None:
+        """Have options in the file, and the bus restarted with them. On the bus's thread; blocks for the disk."""
+
 
 @dataclass(slots=True)
 class _Timer:
@@ -39,12 +42,14 @@ class ManualRuntime:
     Attributes:
         changes: what `changed` was told: the node and the value.
         delays: the values that are polled otherwise than configured, by node and value.
+        kept: the options that were to be kept in the file, by node.
         now: seconds since it was made.
     """
 
     def __init__(self) -> None:
         self.changes: list[tuple[str, str]] = []
         self.delays: dict[tuple[str, str], float] = {}
+        self.kept: dict[str, dict[str, str]] = {}
         self.now = 0.0
         self._timers: dict[Hashable, _Timer] = {}
 
@@ -70,6 +75,10 @@ class ManualRuntime:
     def cancel(self, key: Hashable) -> None:
         """End a timer."""
         self._timers.pop(key, None)
+
+    def keep(self, node: str, options: Mapping[str, str]) -> None:
+        """Note it."""
+        self.kept.setdefault(node, {}).update(options)
 
     def advance(self, seconds: float) -> None:
         """Let time pass: call what is due, in order."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from pykka import ActorDeadError, ActorRef
@@ -24,23 +24,12 @@ from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.messages import BusFailed, BusStarted, Configure, Read, Reading, Retune, Write, Written
 from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.repeats import Repeats
-from janitoo_actors.runtime.services import Due, Services
+from janitoo_actors.runtime.services import Due, Services, Store
 from janitoo_actors.runtime.values import NodeValue, Role
 from supervisors import PinnedActor
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds that a driver has to close after a failure; then it is left behind, and the bus is restarted without it."""
-
-
-class Store(Protocol):
-    """Where options are kept: the file, or the way to it."""
-
-    def set(self, section: str, options: Mapping[str, str], *, held: bool = False) -> None:
-        """Keep options of a section, for good when it returns. Blocks. Raises what says why not.
-
-        Args:
-            held: they are not in force before the bus is restarted, which is done when no more come for a while.
-        """
 
 
 class BusActor(PinnedActor):
@@ -56,7 +45,7 @@ class BusActor(PinnedActor):
         self._board = board
         self._store = store
         self._claims = claims.for_bus(config.section, self.epoch)
-        self._services = Services(self, Places.of(self.path.removesuffix("/bus")), board)
+        self._services = Services(self, Places.of(self.path.removesuffix("/bus")), board, store)
         self._log = structlog.get_logger().bind(path=self.path, bus=config.section)
         self._link = f"{self.path.removesuffix('bus')}link"
         self._repeats = Repeats(self._log)

@@ -9,11 +9,12 @@ from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
 from janitoo_actors.runtime.addresses import Addresses
 from janitoo_actors.runtime.board import Board
-from janitoo_actors.runtime.bus import BusActor, Store
+from janitoo_actors.runtime.bus import BusActor
 from janitoo_actors.runtime.link import Link
 from janitoo_actors.runtime.node import NodeActor
 from janitoo_actors.runtime.poller import Places, Poller
 from janitoo_actors.runtime.running import RunningConfig
+from janitoo_actors.runtime.services import Store
 from janitoo_actors.runtime.values import Role
 from supervisors import Backoff, ChildSpec, ProcessActor, Strategy, Supervisor, SupervisorFlags
 
