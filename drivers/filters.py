@@ -19,11 +19,16 @@ class Limits:
     Attributes:
         minimum, maximum: what the sensor can measure; None for no limit.
         step: how far two readings in a row can be apart; None for any distance.
+        power_on: what the sensor gives that has just got its power, and has not measured yet; None where it gives no
+            such thing.
+        near: how far from that the reading before may be for it to be real, where there is no step.
     """
 
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None
+    power_on: float | None = None
+    near: float = 0.0
 
 
 @dataclass(slots=True)
@@ -39,8 +44,10 @@ class FilteredComponent(Component):
     """A component whose values are filtered, each by options of its section:
 
     `<value>_min`, `<value>_max`: readings outside of these are wrong. `<value>_step`: a reading further than this from
-    the one before is wrong, unless the next poll finds it too. `<value>_retries`: how often a wrong reading is read
-    again at once. `<value>_smoothing`: how much of what is told is the value before: 0 is none.
+    the one before is wrong, unless the next poll finds it too. `<value>_power_on`: what the sensor gives when its power
+    has just come; this very reading is wrong, however often it comes, unless the one before was near it.
+    `<value>_retries`: how often a wrong reading is read again at once. `<value>_smoothing`: how much of what is told is
+    the value before: 0 is none.
 
     Attributes:
         filtered_values: the values that are, and what each can be.
@@ -84,7 +91,11 @@ class FilteredComponent(Component):
             except TemporaryError as error:
                 failure = error
                 continue
-            problem = self._out_of_range(uuid, reading) or self._leap(uuid, reading, known, suspect)
+            problem = (
+                self._out_of_range(uuid, reading)
+                or self._power_on(uuid, reading, known.last, suspect)
+                or self._leap(uuid, reading, known, suspect)
+            )
             if problem is None:
                 return self._accept(uuid, known, reading)
             failure = TemporaryError(problem)
@@ -99,6 +110,19 @@ class FilteredComponent(Component):
         limits = [f"{low:g} or more"] if low is not None else []
         limits += [f"{high:g} or less"] if high is not None else []
         return f"{reading:g} cannot be: expected {', '.join(limits) or 'a number'} ({uuid}_min, {uuid}_max)"
+
+    def _power_on(self, uuid: str, reading: float, *before: float | None) -> str | None:
+        """Why a reading is what a sensor gives that has not measured; None where it is another, or may be real."""
+        if reading != self.option(f"{uuid}_power_on"):
+            return None
+        step: float | None = self.option(f"{uuid}_step")
+        near = step if step is not None else self.filtered_values[uuid].near
+        if any(each is not None and abs(reading - each) <= near for each in before):
+            return None
+        return (
+            f"{reading:g} is what the sensor gives when its power has just come; it counts after a reading that is "
+            f"at most {near:g} from it ({uuid}_power_on)"
+        )
 
     def _leap(self, uuid: str, reading: float, known: _Known, suspect: float | None) -> str | None:
         """Why a reading is too far from the last one; None where it is not, or the poll before has read it too."""
@@ -137,6 +161,13 @@ def _options(uuid: str, limits: Limits) -> list[Option[Any]]:
             help=f"{about} further than this from the one before is wrong, unless the next poll reads it too",
             default=limits.step,
             key=f"{uuid}_step",
+        ),
+        Option(
+            number,
+            help=f"{about} of exactly this is what the sensor gives that has just got its power: wrong, unless the one "
+            "before was near",
+            default=limits.power_on,
+            key=f"{uuid}_power_on",
         ),
         Option(
             Whole(0, 10),
