@@ -42,6 +42,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
 """The kinds by their family, with which an address begins."""
 # A thermocouple; it has the family of the DS1825. Source: its data sheet, and the kernel's `w1_therm`.
 _MAX31850: Final = Kind("MAX31850K", -270.0, 1372.0)
+LOWEST: Final = _MAX31850.lowest
+HIGHEST: Final = _MAX31850.highest
 _FAMILY: Final = "3b"
 _FAULTS: Final = ("is not connected", "is short-circuited to ground", "is short-circuited to its supply")
 """Of a thermocouple, by the bits of the third byte."""

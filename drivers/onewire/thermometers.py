@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import structlog
 
 from drivers.filters import FilteredComponent, Limits
-from drivers.onewire.bus import OneWireBus, hexadd
+from drivers.onewire.bus import HIGHEST, LOWEST, OneWireBus, hexadd
 from janitoo_actors.api import (
     ConfigurationError,
     Duration,
@@ -21,8 +21,8 @@ from janitoo_actors.api import (
     Value,
 )
 
-# What it can measure is its kind's.
-_LIMITS: Final = Limits(power_on=85.0, near=5.0)
+# Of all kinds; the bus knows what each of them can measure.
+_LIMITS: Final = Limits(LOWEST, HIGHEST, power_on=85.0, near=5.0)
 _KERNEL: Final = 10.0
 """Seconds between two looks of the kernel for new sensors."""
 
