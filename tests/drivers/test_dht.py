@@ -35,7 +35,8 @@ class Iio:
         """Have a sensor, at a pin that the device tree says, or does not."""
         device = self.folder / f"iio:device{number}"
         device.mkdir(exist_ok=True)
-        (device / "name").write_text("dht11@0\n")
+        if not (device / "name").exists():
+            (device / "name").write_text("dht11@0\n")
         self.say("in_temp_input", f"{celsius * 1000:.0f}\n", number)
         self.say("in_humidityrelative_input", f"{percent * 1000:.0f}\n", number)
         if pin is not None and not (device / "of_node").exists():
