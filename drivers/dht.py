@@ -26,7 +26,6 @@ from janitoo_actors.api import (
     Setting,
     TemporaryError,
     Value,
-    within,
 )
 
 _IIO: Final = Path("/sys/bus/iio/devices")
@@ -124,7 +123,7 @@ class Dht(FilteredComponent):
         sensor, pin = self.setting("sensor"), self.setting("pin")
         what = f"the {sensor} at pin {pin}"
         try:
-            number = float(within(_TIMEOUT, ("dht", self.uuid, path), what, lambda: _text(path))) / _THOUSANDTH
+            number = float(self.within(_TIMEOUT, what, lambda: _text(path), key=str(path))) / _THOUSANDTH
         except TemporaryError:
             # It is an OSError too, and says what it is.
             raise

@@ -14,7 +14,6 @@ from janitoo_actors.api import (
     Setting,
     TemporaryError,
     Value,
-    within,
 )
 
 _OID: Final = "hostsensor.lmsensor"
@@ -91,9 +90,7 @@ class LmSensor(Component):
             return None
         name = str(feature)
         # On the thread of the read: the chips may be others by then.
-        return within(
-            _TIMEOUT, ("lmsensor", self.uuid, name), name, lambda: LIBRARY.value(lambda them: _of(name, them))
-        )
+        return self.within(_TIMEOUT, name, lambda: LIBRARY.value(lambda them: _of(name, them)))
 
     def _picked(self, kind: str, text: str, features: Sequence[Feature]) -> Feature | None:
         """What a configuration means; None where it means the first one, and there is none."""

@@ -13,7 +13,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, Final, Protocol
 
 from drivers.libraries import library
-from janitoo_actors.api import Bus, Duration, Genre, Hardware, Instance, Option, Setting, TemporaryError, Value, within
+from janitoo_actors.api import Bus, Duration, Genre, Hardware, Instance, Option, Setting, TemporaryError, Value
 
 _DEVICES: Final = "/sys/bus/w1/devices"
 _ENABLE: Final = "enable it with dtoverlay=w1-gpio in /boot/firmware/config.txt, and start the machine anew"
@@ -86,7 +86,7 @@ class OneWireBus(Bus):
     timeout = Option(
         Duration(positive=True),
         default=_TIMEOUT,
-        help="Seconds that the kernel has for a reading; less than read_timeout",
+        help="Seconds that the kernel has for a reading; never longer than 0.8 read_timeout",
     )
     sensors = Value(
         "sensor_string", help="The addresses of the sensors that are there", genre=Genre.BASIC, poll_delay=300
@@ -145,7 +145,7 @@ class OneWireBus(Bus):
             TemporaryError: it is not there, or hangs, or its answer is of no use.
         """
         folder = Path(self.setting("rpi1wire_sensors_dir"), address)
-        return within(self.option("timeout"), ("w1", self.uuid, folder), address, lambda: self._measured(address))
+        return self.within(self.option("timeout"), address, lambda: self._measured(address), key=str(folder))
 
     def _measured(self, address: str) -> float:
         """On a thread of its own."""

@@ -34,7 +34,7 @@ from janitoo_actors.api.places import DevicePath, FilePath, Host, Port, Secret, 
 from janitoo_actors.api.runtime import ManualRuntime, Runtime
 from janitoo_actors.api.schema import Applies, Option
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
-from janitoo_actors.api.within import HangingError, hanging, within
+from janitoo_actors.api.within import HangingError
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError
 from janitoo_actors.protocol.codes import Capability, CommandClass, Genre, ValueType
 
@@ -85,6 +85,4 @@ __all__ = [
     "Value",
     "ValueType",
     "Whole",
-    "hanging",
-    "within",
 ]

@@ -6,16 +6,21 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from janitoo_actors.api.claims import Claims, Hardware
 from janitoo_actors.api.options import HIDDEN
 from janitoo_actors.api.runtime import Runtime
 from janitoo_actors.api.schema import INDEX, Option, by_key
 from janitoo_actors.api.values import Instance, InstanceType, Setting, Value
+from janitoo_actors.api.within import within
 from janitoo_actors.errors import ConfigurationError
 from janitoo_actors.protocol.codes import Capability, CommandClass
 
+T = TypeVar("T")
+
+# Of `read_timeout`, after which the watchdog takes the whole bus for hung.
+_LESS: Final = 0.8
 _INDEXED: Final = re.compile(r"(.+)_([0-9]{1,4})")
 
 
@@ -224,6 +229,26 @@ class Device:
         """End what `after` or `every` has begun with this key. On the bus's thread."""
         if self.runtime is not None:
             self.runtime.cancel((id(self), key))
+
+    def within(self, seconds: float, what: str, call: Callable[[], T], key: str = "") -> T:
+        """What a call returns that may hang in the kernel, where it comes in time. On the bus's thread.
+
+        Blocks for `seconds` at most, and for less than `read_timeout`. The call is made on a thread of its own, which
+        is left behind where it does not come back; until it is back, further calls of this device with the same key
+        fail at once, also those of the next incarnation of the bus. What it returns then is dropped.
+
+        Args:
+            what: what hangs, for people: "the sensor at pin 4".
+            call: what may hang. It must do no harm when it ends after its bus.
+            key: what hangs, for this device; as `what` where not given.
+
+        Raises:
+            HangingError: it has not come back.
+            Exception: whatever the call raises.
+        """
+        if self.runtime is not None:
+            seconds = min(seconds, _LESS * self.runtime.read_timeout)
+        return within(seconds, (self.uuid, key or what), what, call)
 
     def keep_instances(self, uuid: str, texts: Sequence[str]) -> None:
         """Have the file configure these instances of a value, as those of what has been found on the bus.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 
 class Runtime(Protocol):
-    """What the runtime does for the devices of one bus. A device uses it by its own methods."""
+    """What the runtime does for the devices of one bus. A device uses it by its own methods.
+
+    Attributes:
+        read_timeout: seconds after which a call of the driver is taken for hung, and its bus is replaced.
+    """
+
+    read_timeout: float
 
     def changed(self, node: str, uuid: str) -> None:
         """Have a value read and published at once. Any thread; never blocks."""
@@ -45,6 +52,8 @@ class ManualRuntime:
         kept: the options that were to be kept in the file, by node.
         now: seconds since it was made.
     """
+
+    read_timeout: float = math.inf
 
     def __init__(self) -> None:
         self.changes: list[tuple[str, str]] = []

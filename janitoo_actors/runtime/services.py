@@ -41,12 +41,14 @@ class Services:
     A value that changes again before it is read is told of once: a flood of edges makes no queue.
     """
 
-    def __init__(self, actor: Actor, places: Places, board: Board, store: Store) -> None:
+    def __init__(self, actor: Actor, places: Places, board: Board, store: Store, read_timeout: float) -> None:
         """Serve the devices of a bus.
 
         Args:
             actor: the bus's actor; what it says goes nowhere once it is fenced off.
+            read_timeout: seconds after which a call of the driver is taken for hung.
         """
+        self.read_timeout = read_timeout
         self._actor = actor
         self._store = store
         self._places = places

@@ -101,6 +101,7 @@ def bus_children(
         "bus",
         BusActor,
         (config, board, store, claims),
+        {"read_timeout": system.read_timeout},
         backoff=backoff,
         shutdown=BUS_SHUTDOWN,
         start_timeout=max(system.read_timeout, OPEN_TIMEOUT),

@@ -30,22 +30,24 @@ def tree(tmp_path: Path) -> OneWireTree:
     return tree
 
 
-def written(tree: OneWireTree, broker: Mosquitto, folder: Path, *, isolation: str = "thread", first: str = ONE) -> Path:
+def written(
+    tree: OneWireTree, broker: Mosquitto, folder: Path, *, isolation: str = "thread", timeout: float = 0.3
+) -> Path:
     path = folder / "my.conf"
     path.write_text(
-        f"""{system_section(broker, "read_timeout = 2", "max_backoff = 0.2")}
+        f"""{system_section(broker, "read_timeout = 1.5", "max_backoff = 0.2")}
 [rpi1wire]
 hadd = {BUS}
 isolation = {isolation}
 rpi1wire_sensors_dir_0 = {tree.folder}
-timeout = 0.3
+timeout = {timeout:g}
 sensors_poll_0 = 0.05
 components.first = rpi1wire.ds18b20
 components.second = rpi1wire.ds18b20
 
 [rpi1wire__first]
 hadd = {FIRST}
-hexadd_0 = {first}
+hexadd_0 = {ONE}
 temperature_poll_0 = 0.05
 
 [rpi1wire__second]
@@ -106,7 +108,8 @@ def test_a_fault_is_mended_without_a_hand(tree: OneWireTree, broker: Mosquitto, 
 
 
 def test_a_sensor_that_hangs_in_a_process(tree: OneWireTree, broker: Mosquitto, tmp_path: Path) -> None:
-    path = written(tree, broker, tmp_path, isolation="process")
+    # Longer than a process may hang.
+    path = written(tree, broker, tmp_path, isolation="process", timeout=10)
     with Probe(broker.host, broker.port, subscribe=["/dhcp/heartbeat/#"], timeout=TIMEOUT) as probe:
         air = Requester(probe)
         with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as server:

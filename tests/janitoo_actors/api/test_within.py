@@ -10,7 +10,8 @@ from functools import partial
 
 import pytest
 
-from janitoo_actors.api import HangingError, TemporaryError, hanging, within
+from janitoo_actors.api import Component, HangingError, ManualRuntime, TemporaryError
+from janitoo_actors.api.within import hanging, within
 from waiting import wait_for
 
 TIMEOUT = 15.0
@@ -74,3 +75,17 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(TemporaryError, match="x cannot be read: can't start new thread"):
             within(TIMEOUT, "key", "x", lambda: 5)
     assert within(TIMEOUT, "key", "x", lambda: 5) == 5
+
+
+def test_a_device_has_keys_of_its_own_and_is_back_before_the_watchdog() -> None:
+    one, two = Component("bus__one"), Component("bus__two")
+    one.runtime = ManualRuntime()
+    one.runtime.read_timeout = SHORT
+    release = threading.Event()
+    for _ in range(2):
+        with pytest.raises(HangingError, match="the lamp hangs"):
+            one.within(TIMEOUT, "the lamp", lambda: release.wait(TIMEOUT))
+    assert one.within(TIMEOUT, "the lamp", lambda: 5, key="its switch") == 5
+    assert two.within(TIMEOUT, "the lamp", lambda: 7) == 7
+    release.set()
+    wait_for(lambda: not hanging(("bus__one", "the lamp")), TIMEOUT, "it is back")
