@@ -94,6 +94,7 @@ class OneWireBus(Bus):
 
     _library: ModuleType | None = None
     _sensor_class: Any = None
+    _told: list[str] | None = None
 
     def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
         super().__init__(uuid, options)
@@ -121,10 +122,11 @@ class OneWireBus(Bus):
     @sensors.reader
     def read_sensors(self, _instance: Instance) -> str:
         """Their addresses, with spaces between them. On the bus's thread; blocks for the kernel."""
-        return " ".join(self.found())
+        self._told = self.found()
+        return " ".join(self._told)
 
     def found(self) -> list[str]:
-        """The addresses of the thermometers that are there.
+        """The addresses of the thermometers that are there. Where they are others than before, the network is told.
 
         Those that have been unplugged are there until the kernel looks for sensors the next time.
 
@@ -136,7 +138,10 @@ class OneWireBus(Bus):
             names = sorted(each.name for each in folder.iterdir())
         except OSError as error:
             raise TemporaryError(f"there is no 1-Wire bus ({folder}: {error.strerror}): {_ENABLE}") from error
-        return [name for name in names if _ADDRESS.fullmatch(name)]
+        found = [name for name in names if _ADDRESS.fullmatch(name)]
+        if self._told is not None and found != self._told:
+            self.changed("sensors")
+        return found
 
     def temperature(self, address: str) -> float:
         """°C of a sensor. On the bus's thread; blocks for 0.8 s, and for `timeout` at most.

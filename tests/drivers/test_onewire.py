@@ -242,6 +242,18 @@ def test_new_sensors_get_the_next_index(tree: OneWireTree) -> None:
     device.close()
 
 
+def test_the_bus_tells_at_once_which_sensors_there_are(tree: OneWireTree) -> None:
+    device, runtime = all_of(tree)
+    device.bus.runtime = runtime
+    assert device.bus.read("sensors") == ""
+    runtime.advance(30)
+    assert runtime.changes == []
+    tree.plug(ONE, 21)
+    runtime.advance(10)
+    assert runtime.changes == [("rpi1wire", "sensors")]
+    assert device.bus.read("sensors") == ONE
+
+
 def test_those_of_the_file_stay_where_they_are(tree: OneWireTree) -> None:
     tree.plug(ONE, 21)
     tree.plug(OLD, 19)
