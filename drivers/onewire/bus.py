@@ -169,8 +169,8 @@ class OneWireBus(Bus):
             raise TemporaryError(
                 f"{address} does not answer, or with a wrong checksum: is it plugged in? Check wires and resistor"
             ) from error
-        except (IndexError, ValueError) as error:
-            # A UnicodeDecodeError is a ValueError too.
+        except (IndexError, ValueError, OverflowError) as error:
+            # The library's own parsing. A UnicodeDecodeError is a ValueError too.
             raise TemporaryError(f"{address} answers with what is no reading") from error
         if not kind.lowest <= celsius <= kind.highest:
             expected = f"{kind.lowest:g} to {kind.highest:g}"

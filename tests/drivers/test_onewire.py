@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from drivers.onewire import Ds18b20, OneWireBus, Thermometers
 from janitoo_actors.api import ConfigurationError, HangingError, ManualRuntime, OptionsError, TemporaryError
@@ -99,6 +102,21 @@ def test_each_family_and_what_it_gives_when_its_power_has_come(tree: OneWireTree
     tree.plug(address, 126)
     with pytest.raises(TemporaryError, match=f"{address} gives 126 °C: a {FAMILY[family]} can measure -55 to 125"):
         device.read("temperature")
+
+
+@given(content=st.binary(max_size=120))
+@example(content=b"f" * 400 + b" 05 4b 46 7f ff 0c 10 1c t=1\n")
+def test_whatever_the_kernel_says_is_a_temperature_or_a_temporary_error(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tree = OneWireTree(tmp_path_factory.mktemp("w1") / "w1")
+    for address in (ONE, OLD, HOT):
+        device = thermometer(tree, hexadd_0=address, temperature_retries="0")
+        tree.plug(address, 20)
+        for text in (content, b"YES\n" + content, scratchpad(20).encode()[:-7] + content):
+            tree.say(address, text)
+            with contextlib.suppress(TemporaryError):
+                assert -270 <= device.read("temperature") <= 1372
 
 
 def test_what_counts_as_just_powered_can_be_said(tree: OneWireTree) -> None:
