@@ -19,11 +19,16 @@ class Limits:
     Attributes:
         minimum, maximum: what the sensor can measure; None for no limit.
         step: how far two readings in a row can be apart; None for any distance.
+        power_on: what the sensor gives that has just got its power, and has not measured yet; None where it gives no
+            such thing.
+        near: how far from that the reading before may be for it to be real, where there is no step.
     """
 
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None
+    power_on: float | None = None
+    near: float = 0.0
 
 
 @dataclass(slots=True)
@@ -39,9 +44,11 @@ class FilteredComponent(Component):
     """A component whose values are filtered, each by options of its section:
 
     `<value>_min`, `<value>_max`: readings outside of these are wrong. `<value>_step`: a reading further than this from
-    the one before is wrong, unless the next poll finds it too. `<value>_retries`: how often a wrong reading is read
-    again at once. `<value>_smoothing`: how much of what is told is the value before: 0 is none. Of a value with several
-    instances, each may have its own, as `<value>_max_2`; the others have the one without a number.
+    the one before is wrong, unless the next poll finds it too. `<value>_power_on`: what the sensor gives when its power
+    has just come; this very reading is wrong, however often it comes, unless the one before was near it.
+    `<value>_retries`: how often a wrong reading is read again at once. `<value>_smoothing`: how much of what is told is
+    the value before: 0 is none. Of a value with several instances, each may have its own, as `<value>_max_2`; the
+    others have the one without a number.
 
     Attributes:
         filtered_values: the values that are, and what each can be.
@@ -88,7 +95,11 @@ class FilteredComponent(Component):
             except TemporaryError as error:
                 failure = error
                 continue
-            problem = self._out_of_range(uuid, index, reading) or self._leap(uuid, index, reading, known, suspect)
+            problem = (
+                self._out_of_range(uuid, index, reading)
+                or self._power_on(uuid, index, reading, known.last, suspect)
+                or self._leap(uuid, index, reading, known, suspect)
+            )
             if problem is None:
                 return self._accept(uuid, index, known, reading)
             failure = TemporaryError(problem)
@@ -104,6 +115,20 @@ class FilteredComponent(Component):
         limits += [f"{high:g} or less"] if high is not None else []
         keys = ", ".join(self.option_key(f"{uuid}_{name}", index) for name in ("min", "max"))
         return f"{reading:g} cannot be: expected {', '.join(limits) or 'a number'} ({keys})"
+
+    def _power_on(self, uuid: str, index: int, reading: float, *before: float | None) -> str | None:
+        """Why a reading is what a sensor gives that has not measured; None where it is another, or may be real."""
+        if reading != self.option(f"{uuid}_power_on", index):
+            return None
+        step: float | None = self.option(f"{uuid}_step", index)
+        near = step if step is not None else self.filtered_values[uuid].near
+        if any(each is not None and abs(reading - each) <= near for each in before):
+            return None
+        key = self.option_key(f"{uuid}_power_on", index)
+        return (
+            f"{reading:g} is what the sensor gives when its power has just come; it counts after a reading that is "
+            f"at most {near:g} from it ({key})"
+        )
 
     def _leap(self, uuid: str, index: int, reading: float, known: _Known, suspect: float | None) -> str | None:
         """Why a reading is too far from the last one; None where it is not, or the poll before has read it too."""
@@ -158,6 +183,13 @@ def _common_options(uuid: str, limits: Limits) -> list[Option[Any]]:
             help=f"{about} further than this from the one before is wrong, unless the next poll reads it too",
             default=limits.step,
             key=f"{uuid}_step",
+        ),
+        Option(
+            number,
+            help=f"{about} of exactly this is what the sensor gives that has just got its power: wrong, unless the one "
+            "before was near",
+            default=limits.power_on,
+            key=f"{uuid}_power_on",
         ),
         Option(
             Whole(0, 10),

@@ -35,6 +35,7 @@ from janitoo_actors.api.places import DevicePath, FilePath, Host, Port, Secret, 
 from janitoo_actors.api.runtime import ManualRuntime, Product, Runtime
 from janitoo_actors.api.schema import Applies, Option
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
+from janitoo_actors.api.within import HangingError
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError
 from janitoo_actors.protocol.codes import Capability, CommandClass, Genre, ValueType
 
@@ -56,6 +57,7 @@ __all__ = [
     "Extension",
     "FilePath",
     "Genre",
+    "HangingError",
     "Hardware",
     "Host",
     "Instance",

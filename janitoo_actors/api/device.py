@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from janitoo_actors.api.claims import Claims, Hardware
 from janitoo_actors.api.lines import (
@@ -20,7 +20,13 @@ from janitoo_actors.api.options import HIDDEN
 from janitoo_actors.api.runtime import Product, Runtime
 from janitoo_actors.api.schema import INDEX, Option, by_key
 from janitoo_actors.api.values import Instance, Setting, Value
+from janitoo_actors.api.within import within
 from janitoo_actors.protocol.codes import Capability, CommandClass
+
+T = TypeVar("T")
+
+# Of `read_timeout`, after which the watchdog takes the whole bus for hung.
+_LESS: Final = 0.8
 
 
 class Device:
@@ -229,6 +235,45 @@ class Device:
     def _key(self, key: str) -> str:
         """The key of a timer among those of all devices of the bus: its parts have its uuid too."""
         return " ".join(filter(None, (self.uuid, type(self).__name__, key)))
+
+    def within(self, seconds: float, what: str, call: Callable[[], T], key: str = "") -> T:
+        """What a call returns that may hang in the kernel, where it comes in time. On the bus's thread.
+
+        Blocks for `seconds` at most, and for less than `read_timeout`. The call is made on a thread of its own, which
+        is left behind where it does not come back; until it is back, further calls of this device with the same key
+        fail at once, also those of the next incarnation of the bus. What it returns then is dropped.
+
+        Args:
+            what: what hangs, for people: "the sensor at pin 4".
+            call: what may hang. It must do no harm when it ends after its bus.
+            key: what hangs, for this device; as `what` where not given.
+
+        Raises:
+            HangingError: it has not come back.
+            Exception: whatever the call raises.
+        """
+        if self.runtime is not None:
+            seconds = min(seconds, _LESS * self.runtime.read_timeout)
+        return within(seconds, (self.uuid, key or what), what, call)
+
+    def keep_instances(self, uuid: str, texts: Sequence[str]) -> None:
+        """Have the file configure these instances of a value, as those of what has been found on the bus.
+
+        They are there when the bus has been restarted, `config_timeout` after the last such change. On the bus's
+        thread; blocks for the disk.
+
+        Raises:
+            LookupError: where there is no such value, or it has no instances.
+            ValueError: where a text configures none; the message starts with "expected".
+            TemporaryError: the file cannot be written now, and is as it was.
+        """
+        instances = self.values[uuid].instances
+        if instances is None:
+            raise LookupError(f"{uuid} of {self.oid} has no instances")
+        for text in texts:
+            instances.parse(text)
+        if self.runtime is not None:
+            self.runtime.keep(self.uuid, {f"{uuid}_config_{index}": text for index, text in enumerate(texts)})
 
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
@@ -18,7 +19,13 @@ class Product:
 
 
 class Runtime(Protocol):
-    """What the runtime does for the devices of one bus. A device uses it by its own methods."""
+    """What the runtime does for the devices of one bus. A device uses it by its own methods.
+
+    Attributes:
+        read_timeout: seconds after which a call of the driver is taken for hung, and its bus is replaced.
+    """
+
+    read_timeout: float
 
     def changed(self, node: str, uuid: str) -> None:
         """Have a value read and published at once. Any thread; never blocks."""
@@ -41,6 +48,9 @@ class Runtime(Protocol):
     def cancel(self, key: str) -> None:
         """End a timer; nothing where there is none. On the bus's thread."""
 
+    def keep(self, node: str, options: Mapping[str, str]) -> None:
+        """Have options in the file, and the bus restarted with them. On the bus's thread; blocks for the disk."""
+
 
 @dataclass(slots=True)
 class _Timer:
@@ -56,13 +66,17 @@ class ManualRuntime:
         changes: what `changed` was told: the node and the value.
         delays: the values that are polled otherwise than configured, by node and value.
         products: what devices have told of themselves, by node.
+        kept: the options that were to be kept in the file, by node.
         now: seconds since it was made.
     """
+
+    read_timeout: float = math.inf
 
     def __init__(self) -> None:
         self.changes: list[tuple[str, str]] = []
         self.delays: dict[tuple[str, str], float] = {}
         self.products: dict[str, Product] = {}
+        self.kept: dict[str, dict[str, str]] = {}
         self.now = 0.0
         self._timers: dict[str, _Timer] = {}
         self._soon: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -97,6 +111,10 @@ class ManualRuntime:
     def cancel(self, key: str) -> None:
         """End a timer."""
         self._timers.pop(key, None)
+
+    def keep(self, node: str, options: Mapping[str, str]) -> None:
+        """Note it."""
+        self.kept.setdefault(node, {}).update(options)
 
     def advance(self, seconds: float) -> None:
         """Let time pass: call what is due, in order."""

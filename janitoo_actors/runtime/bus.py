@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from pykka import ActorDeadError, ActorRef
@@ -23,23 +24,12 @@ from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.messages import BusFailed, BusStarted, Configure, Read, Reading, Retune, Write, Written
 from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.repeats import Repeats
-from janitoo_actors.runtime.services import Due, Services
+from janitoo_actors.runtime.services import Due, Services, Store
 from janitoo_actors.runtime.values import NodeValue, Role
 from supervisors import PinnedActor
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds that a driver has to close after a failure; then it is left behind, and the bus is restarted without it."""
-
-
-class Store(Protocol):
-    """Where options are kept: the file, or the way to it."""
-
-    def set(self, section: str, options: Mapping[str, str], *, held: bool = False) -> None:
-        """Keep options of a section, for good when it returns. Blocks. Raises what says why not.
-
-        Args:
-            held: they are not in force before the bus is restarted, which is done when no more come for a while.
-        """
 
 
 class BusActor(PinnedActor):
@@ -49,13 +39,15 @@ class BusActor(PinnedActor):
     exception that is no failure of a read or a write ends the bus, which its supervisor restarts.
     """
 
-    def __init__(self, config: BusConfig, board: Board, store: Store, claims: ClaimTable) -> None:
+    def __init__(
+        self, config: BusConfig, board: Board, store: Store, claims: ClaimTable, *, read_timeout: float
+    ) -> None:
         super().__init__()
         self._config = config
         self._board = board
         self._store = store
         self._claims = claims.for_bus(config.section, self.epoch)
-        self._services = Services(self, Places.of(self.path.removesuffix("/bus")), board)
+        self._services = Services(self, Places.of(self.path.removesuffix("/bus")), board, store, read_timeout)
         self._log = structlog.get_logger().bind(path=self.path, bus=config.section)
         self._link = f"{self.path.removesuffix('bus')}link"
         self._repeats = Repeats(self._log)
@@ -106,7 +98,10 @@ class BusActor(PinnedActor):
     def _received(self, message: Any) -> Any:
         match message:
             case Read():
-                self._tell(message.reply_to, self._read(message))
+                self._services.begins(self._devices[message.hadd].uuid, message.uuid)
+                self._read_next(ReadNext(message))
+            case ReadNext():
+                self._read_next(message)
             case Write():
                 self._tell(message.reply_to, self._write(message))
             case Configure():
@@ -132,19 +127,30 @@ class BusActor(PinnedActor):
             bus.components[each.key] = component
             self._devices[node.hadd] = component
 
-    def _read(self, message: Read) -> Reading:
+    def _read_next(self, reads: ReadNext) -> None:
+        """Read the next instance, and go on with the others behind what else is waiting; or tell the reading.
+
+        So each instance has `read_timeout`, and a value with many of them keeps nobody waiting for more than one.
+        """
+        message = reads.message
         device = self._devices[message.hadd]
-        self._services.begins(device.uuid, message.uuid)
-        data: list[Any] = []
-        failures: list[Exception] = []
-        for index in range(message.instances):
-            try:
-                data.append(_sendable(self._served(device, device.read, message.uuid, index)))
-            except BusLostError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever the driver raises: this read has failed
-                data.append(None)
-                failures.append(error)
+        if len(reads.data) < message.instances:
+            reads.data.append(self._read_one(device, message.uuid, len(reads.data), reads.failures))
+        if len(reads.data) < message.instances:
+            self.tell_self(reads)
+        else:
+            self._tell(message.reply_to, self._reading(device, message, reads.data, reads.failures))
+
+    def _read_one(self, device: Device, uuid: str, index: int, failures: list[Exception]) -> Any:
+        try:
+            return _sendable(self._served(device, device.read, uuid, index))
+        except BusLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the driver raises: this read has failed
+            failures.append(error)
+            return None
+
+    def _reading(self, device: Device, message: Read, data: Sequence[Any], failures: Sequence[Exception]) -> Reading:
         self._hear(device, message.uuid, tuple(data))
         if not failures:
             return Reading(message.uuid, message.token, tuple(data), None)
@@ -314,6 +320,15 @@ class BusActor(PinnedActor):
         except ActorDeadError:
             # It has been restarted meanwhile; its successor asks anew.
             self.system.count_dead_letter()
+
+
+@dataclass(slots=True)
+class ReadNext:
+    """The bus to itself: go on with the read of a value whose instances are not all read yet."""
+
+    message: Read
+    data: list[Any] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
 
 
 def _with(everything: Sequence[Any], index: int, data: Any) -> list[Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from janitoo_actors.api.runtime import Product
 from janitoo_actors.runtime.board import Board
@@ -17,6 +17,17 @@ from supervisors import Actor
 
 _RETOLD: Final = 5.0
 """Seconds after which a change is told again that nobody has read: its poller may have been restarted meanwhile."""
+
+
+class Store(Protocol):
+    """Where options are kept: the file, or the way to it."""
+
+    def set(self, section: str, options: Mapping[str, str], *, held: bool = False) -> None:
+        """Keep options of a section, for good when it returns. Blocks. Raises what says why not.
+
+        Args:
+            held: they are not in force before the bus is restarted, which is done when no more come for a while.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +48,16 @@ class Services:
     A value that changes again before it is read is told of once: a flood of edges makes no queue.
     """
 
-    def __init__(self, actor: Actor, places: Places, board: Board) -> None:
+    def __init__(self, actor: Actor, places: Places, board: Board, store: Store, read_timeout: float) -> None:
         """Serve the devices of a bus.
 
         Args:
             actor: the bus's actor; what it says goes nowhere once it is fenced off.
+            read_timeout: seconds after which a call of the driver is taken for hung.
         """
+        self.read_timeout = read_timeout
         self._actor = actor
+        self._store = store
         self._places = places
         self._nodes = {node.uuid: node for node in board.nodes.values()}
         self._lock = threading.Lock()
@@ -111,6 +125,15 @@ class Services:
     def cancel(self, key: str) -> None:
         """End a timer; nothing where there is none. On the bus's thread."""
         self._actor.timers.cancel(("driver", key))
+
+    def keep(self, node: str, options: Mapping[str, str]) -> None:
+        """Have options in the file, and the bus restarted with them. On the bus's thread; blocks for the disk.
+
+        Raises:
+            TemporaryError: the file was not written.
+        """
+        if not self._actor.fenced:
+            self._store.set(node, options, held=True)
 
     def close(self) -> None:
         """Tell nobody anything from now on."""

@@ -99,6 +99,54 @@ def test_a_leap_counts_when_the_next_poll_finds_it_too() -> None:
     assert sensor.heats(62.0) == 62.0
 
 
+POWERED = {"heat_power_on": "60", "heat_retries": "0"}
+
+
+def test_what_a_sensor_gives_that_has_just_been_powered_is_wrong_however_often_it_comes() -> None:
+    sensor = Sensor({**POWERED, "heat_retries": "2"})
+    for _ in range(3):
+        with pytest.raises(TemporaryError, match=r"60 is what the sensor gives when its power .*\(heat_power_on\)"):
+            sensor.heats(60.0, 60.0, 60.0, 20.0)
+    # As a rule it has measured when it is read again.
+    assert sensor.heats(60.0, 20.0) == 20.0
+    with pytest.raises(TemporaryError, match="at most 0 from it"):
+        sensor.heats(60.0, 60.0, 60.0)
+    assert sensor.heats(60.1) == 60.1
+    assert Sensor().heats(60.0) == 60.0
+
+
+def test_it_counts_after_a_reading_that_was_near() -> None:
+    sensor = Sensor({**POWERED, "heat_step": "5"})
+    assert [sensor.heats(each) for each in (54.0, 56.0, 60.0, 60.0, 62.0, 60.0)] == [54, 56, 60, 60, 62, 60]
+    assert sensor.heats(57.0) == 57.0
+    with pytest.raises(TemporaryError, match="20 is further than heat_step = 5"):
+        sensor.heats(20.0)
+    assert sensor.heats(20.0) == 20.0
+    with pytest.raises(TemporaryError, match="at most 5 from it"):
+        sensor.heats(60.0)
+    # After a leap that the next poll finds too: it was on its way.
+    with pytest.raises(TemporaryError, match="59 is further than heat_step = 5"):
+        sensor.heats(59.0)
+    assert sensor.heats(60.0) == 60.0
+
+
+@given(st.lists(st.one_of(READINGS, st.just(60.0)), max_size=60), st.floats(0.1, 50))
+def test_it_is_never_told_after_what_was_far_from_it(readings: list[float], step: float) -> None:
+    sensor = Sensor({**POWERED, "heat_step": str(step)})
+    # What was told last, and the reading before, which may be a leap that is real.
+    last: list[float] = []
+    before: list[float] = []
+    for reading in readings:
+        try:
+            told = [sensor.heats(reading)]
+        except TemporaryError:
+            told = []
+        if told == [60]:
+            assert any(abs(each - 60) <= step for each in (*last, *before))
+        last = told or last
+        before = [reading] if -40 <= reading <= 85 else []
+
+
 def test_values_and_instances_do_not_disturb_each_other() -> None:
     sensor = Sensor({"heat_step": "5", "damp_step": "5", "heat_retries": "0", "damp_retries": "0"})
     sensor.script = [20.0, 90.0, 21.0, 91.0]

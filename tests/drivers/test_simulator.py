@@ -311,7 +311,7 @@ def wait_temperature(air: Requester, data: Any, *, hadd: str = ATTIC, since: int
     [
         ("error the cable is cut", "temperature: the cable is cut"),
         ("absurd", "temperature: "),
-        ("nan", "temperature: nan cannot be: expected -55 or more, 125 or less (temperature_min, temperature_max)"),
+        ("nan", "temperature: nan cannot be: expected -270 or more, 1372 or less (temperature_min, temperature_max)"),
     ],
 )
 def test_a_fault_at_a_time_and_the_recovery(
