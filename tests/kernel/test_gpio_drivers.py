@@ -267,6 +267,7 @@ def test_a_relay_stays_on_and_a_button_is_heard_after_a_kill(
                 children = psutil.Process(server.process.pid).children(recursive=True)
                 (child,) = [each for each in children if each.ppid() != server.process.pid]
                 child.kill()
+                since = started_again(probe, since)
                 # It is read when it has been started again, and has been on all the time.
                 probe.wait_message(is_on, TIMEOUT, since=since)
                 assert hardware.output(5) == 1
@@ -276,11 +277,22 @@ def test_a_relay_stays_on_and_a_button_is_heard_after_a_kill(
                 return
         # The end of `with` has killed it.
         with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as server:
+            since = started_again(probe, since)
             probe.wait_message(is_on, TIMEOUT, since=since)
             assert hardware.output(5) == 1
             hardware.drive(4, 1)
             probe.wait_message(pressed, TIMEOUT, since=since)
             assert server.interrupt() == 0, server.both
+
+
+def started_again(probe: Probe, since: int) -> int:
+    """Wait for a new start; how many messages came before: the last ones of the one before may still come."""
+    boot = probe.wait_message(
+        lambda message: message.topic == "/dhcp/heartbeat/0164/0002" and message.payload == NodeState.BOOT.encode(),
+        TIMEOUT,
+        since=since,
+    )
+    return next(number for number, message in enumerate(probe.messages) if message is boot)
 
 
 def pressed(message: Message) -> bool:
