@@ -7,9 +7,10 @@ place; so any thread may read without a lock. A reload sets configuration values
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from janitoo_actors.api.device import Device
 from janitoo_actors.configuration.model import BusConfig, NodeConfig
@@ -17,6 +18,9 @@ from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import Discovery, NodeState
 from janitoo_actors.runtime.values import NodeValue, Role, node_values
+
+if TYPE_CHECKING:
+    from janitoo_actors.runtime.remote import Remote
 
 _SETTLED: Final = frozenset({NodeState.ONLINE, NodeState.OFFLINE})
 
@@ -31,6 +35,7 @@ class Node:
         values: by uuid, in the order of the replies of originals.
         state: as heartbeats say it.
         reason: why it is not online, for people; empty where it is.
+        beat_at: when it has beaten last, in `time.monotonic()`; 0 where it has not.
     """
 
     def __init__(self, config: NodeConfig, device_class: type[Device]) -> None:
@@ -40,6 +45,7 @@ class Node:
         self.values: Mapping[str, NodeValue] = {value.uuid: value for value in node_values(config, device_class)}
         self.state = NodeState.BOOT
         self.reason = ""
+        self.beat_at = 0.0
         self._options = dict(config.options)
         self._keeps_hadd = not config.hadd_assigned
 
@@ -96,6 +102,27 @@ class Node:
         return (value for value in self.values.values() if value.genre is genre)
 
 
+@dataclass(slots=True)
+class MqttFigures:
+    """How the connection of a bus does; it outlives the link, which writes it. Any thread reads.
+
+    Attributes:
+        since: when it came to where it is, in `time.monotonic()`.
+        connects: how often it was made.
+        reason: why there is none, or why it was lost last.
+        published, received, dropped: messages so far.
+        waiting: gives how many wait to be sent.
+    """
+
+    since: float = field(default_factory=time.monotonic)
+    connects: int = 0
+    reason: str = ""
+    published: int = 0
+    received: int = 0
+    dropped: int = 0
+    waiting: Callable[[], int] = lambda: 0
+
+
 @dataclass(frozen=True, slots=True)
 class BoardState:
     """What changes of a board, for one in another process to show the same.
@@ -117,12 +144,16 @@ class Board:
         section: the bus's section in the file.
         controller: its number, the first half of its addresses.
         on_air: whether its link is connected; the link says so.
+        mqtt: how its connection does.
+        remote: the way to its process; None where it runs in this one.
     """
 
     def __init__(self, config: BusConfig) -> None:
         self.section = config.section
         self.controller = config.node.hadd.controller
         self.on_air = False
+        self.mqtt = MqttFigures()
+        self.remote: Remote | None = None
         nodes = [Node(config.node, config.bus_class)]
         nodes += [Node(each.node, each.component_class) for each in config.components]
         self.nodes: Mapping[Hadd, Node] = {node.hadd: node for node in nodes}

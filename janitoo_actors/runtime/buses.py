@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,13 +14,17 @@ from janitoo_actors.configuration.model import BusConfig, Isolation, ServerConfi
 from janitoo_actors.errors import TemporaryError, said
 from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime.board import Board
+from janitoo_actors.runtime.remote import Remote
 from janitoo_actors.runtime.running import RunningConfig
+from janitoo_actors.runtime.suspending import hold_back
 from janitoo_actors.runtime.tree import bus_spec
 from janitoo_actors.runtime.tuning import tune
+from janitoo_actors.runtime.wishes import Wishes
 from supervisors import (
     ActorState,
     ChildError,
     ChildSpec,
+    Report,
     Supervisor,
     System,
     TellChild,
@@ -75,10 +79,14 @@ class Buses:
     """The buses: what they show, and the requests to their supervisor.
 
     Any thread reads; one at a time changes. What waits for the supervisor blocks, so that no actor may call it.
+
+    Args:
+        reported: called with what the supervisors in the processes of buses report; must not block.
     """
 
-    def __init__(self, system: System, running: RunningConfig) -> None:
+    def __init__(self, system: System, running: RunningConfig, reported: Callable[[Report], None]) -> None:
         self._system = system
+        self._reported = reported
         self._running = running
         self._boards: dict[str, Board] = {}
         self._starts: dict[str, Future[ActorRef[Any]]] = {}
@@ -96,10 +104,15 @@ class Buses:
     def prepare(self, config: BusConfig, system: SystemConfig) -> Prepared:
         """Make what a bus is started with. Raises whatever its drivers do when they are made."""
         board = Board(config)
-        return Prepared(config, board, bus_spec(config, board, system, self._running))
+        spec = bus_spec(config, board, system, self._running)
+        if config.isolation is Isolation.PROCESS:
+            path = self._path(config.section)
+            board.remote = Remote(lambda what: self._system.tell(path, TellChild(what)), self._reported)
+        return Prepared(config, board, spec)
 
     def enter(self, prepared: Prepared) -> ChildSpec:
         """Show a bus from now on; its specification, for who starts it."""
+        hold_back(prepared.board, self._running.wishes.current, None)
         self._boards = {**self._boards, prepared.config.section: prepared.board}
         return prepared.spec
 
@@ -165,6 +178,16 @@ class Buses:
         for bus in self._running.current.buses:
             if bus.isolation is Isolation.PROCESS:
                 self._system.tell(self._path(bus.section), TellChild(LogLevel(level)))
+
+    def grant(self, wishes: Wishes) -> None:
+        """Have the buses do as somebody at the console wishes. Never blocks."""
+        for board in self.boards:
+            if board.remote is None:
+                hold_back(board, wishes, self._system.tell)
+            else:
+                hold_back(board, wishes, None)
+                # Where there is no process now, the next one is told at its start.
+                self._system.tell(self._path(board.section), TellChild(wishes))
 
     def _is_settled(self, section: str) -> bool:
         board = self._boards.get(section)

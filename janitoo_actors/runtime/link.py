@@ -6,6 +6,7 @@ and who asks is answered.
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import structlog
@@ -68,6 +69,8 @@ class Link(PinnedActor):
             subscriptions=(topics.BROADCAST_REQUEST, topics.controller_requests(board.controller)),
             tell=self.tell_self,
         )
+        connection = self._connection
+        board.mqtt.waiting = lambda: connection.waiting
 
     def on_start(self) -> None:
         """Begin to connect, and to beat."""
@@ -135,6 +138,8 @@ class Link(PinnedActor):
 
     def _on_air(self) -> None:
         self._connected = self._board.on_air = True
+        self._board.mqtt.connects += 1
+        self._board.mqtt.since = time.monotonic()
         where = {"broker": f"{self._broker.host}:{self._broker.port}"}
         if self._repeats.times(_CONNECTION):
             self._repeats.worked(_CONNECTION, "mqtt_reconnected", **where)
@@ -148,6 +153,9 @@ class Link(PinnedActor):
                 self._publish(topics.value(value.genre, node.hadd, value.uuid), value.payload())
 
     def _off_air(self, reason: str) -> None:
+        if self._connected:
+            self._board.mqtt.since = time.monotonic()
+        self._board.mqtt.reason = reason
         self._connected = self._board.on_air = False
         where = f"{self._broker.host}:{self._broker.port}"
         self._repeats.failed(_CONNECTION, "mqtt_disconnected", reason, broker=where)
@@ -155,8 +163,11 @@ class Link(PinnedActor):
     def _publish(self, topic: str, payload: bytes) -> None:
         if not self._connected:
             return
+        figures = self._board.mqtt
+        figures.published += 1
         if not self._connection.publish(topic, payload):
             self._queue_is_full = True
+            figures.dropped += 1
             why = f"the broker takes no messages, and {self._connection.waiting} wait: the oldest are dropped"
             self._repeats.failed(_QUEUE, "mqtt_queue_full", why)
         elif self._queue_is_full and self._connection.waiting == 1:
@@ -166,6 +177,7 @@ class Link(PinnedActor):
     # -- requests ------------------------------------------------------------------------------------------------
 
     def _arrived(self, topic: str, payload: bytes) -> None:
+        self._board.mqtt.received += 1
         try:
             request = parse_request(payload)
         except MalformedRequestError as error:
@@ -235,7 +247,10 @@ class Link(PinnedActor):
             self.timers.cancel(hadd)
 
     def _beat(self, hadd: Hadd) -> None:
-        self._publish(topics.heartbeat(hadd), self._board.nodes[hadd].state.encode())
+        node = self._board.nodes[hadd]
+        if self._connected:
+            node.beat_at = time.monotonic()
+        self._publish(topics.heartbeat(hadd), node.state.encode())
 
     # -- the bus -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from janitoo_actors.protocol.messages import NodeState, ValueRequest
 from janitoo_actors.runtime.answers import answer, refusal, success
 from janitoo_actors.runtime.board import Board, Node
 from janitoo_actors.runtime.messages import (
+    AskedHere,
     Configure,
     NodeChanged,
     PollEvery,
@@ -233,6 +234,8 @@ class NodeActor(LightActor):
             self._reply(refusal(asked.request, error, asked.value), asked.request)
 
     def _reply(self, payload: dict[str, Any], request: ValueRequest) -> None:
+        if isinstance(request, AskedHere):
+            request.answered(payload)
         for publication in answer(payload, request, self._node.hadd):
             self.tell_path(self._places.link, publication)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import structlog
 
+from janitoo_actors import log_watching
 from janitoo_actors.configuration.changes import Plan
 from janitoo_actors.configuration.model import BusConfig, ServerConfig
 from janitoo_actors.configuration.registry import Registry
@@ -16,13 +17,24 @@ from janitoo_actors.configuration.store import ConfigStore
 from janitoo_actors.runtime.addresses import AddressSource, Nobody
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.buses import Buses, prepare_all
+from janitoo_actors.runtime.history import History
+from janitoo_actors.runtime.inside import Inside
 from janitoo_actors.runtime.reload import Reloaded, Reloader
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.running import RunningConfig
 from janitoo_actors.runtime.tree import root_children
 from janitoo_actors.runtime.watching import FileWatch
-from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System
+from janitoo_actors.runtime.wishes import Wishes
+from supervisors import ActorInfo, ExitReason, Report, Root, SupervisorFlags, System
 from supervisors.wheel import TimerHandle
+
+
+class NetworkView(Protocol):
+    """The network object, as the console shows it."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """What it is at, in what JSON has: `role`, `state`, `peers`, the counts of its map. Waits for nobody."""
+
 
 _LEAST_WAIT: Final = 0.2
 """Seconds; also where `config_timeout` is 0."""
@@ -34,6 +46,9 @@ class Server:
     Attributes:
         running: its configuration, as it is now.
         started: when, in `time.monotonic()`.
+        history: what has happened lately, and what has gone wrong.
+        inside: this process, for the console.
+        network: the network object of the server, as the console shows it; None where it has none.
     """
 
     def __init__(
@@ -57,9 +72,17 @@ class Server:
         self._addresses = addresses if addresses is not None else Nobody()
         self.started = time.monotonic()
         self._log = structlog.get_logger().bind(path="/reload")
-        self._system = System(ReportLog())
+        self.history = History()
+        log_watching.listen(self.history.logged)
+        self._log_report = ReportLog()
+        self._system = System(self._reported)
         self.running = RunningConfig(config, ConfigStore(config.path), self._held)
-        self._buses = Buses(self._system, self.running)
+        self._buses = Buses(self._system, self.running, self.history.reported)
+        self.inside = Inside(self._system, self._own_boards)
+        self.network: NetworkView | None = None
+        self.running.wishes.on_change = self._grant
+        self._levels_lock = threading.Lock()
+        self._levels: dict[str, TimerHandle] = {}
         # As it is looked up now: a test may have put its own in the place.
         drivers = registry if registry is not None else Registry.installed
         self._reloader = Reloader(self.running, self._buses, drivers, self._find_address, apply_logging)
@@ -97,6 +120,31 @@ class Server:
     def snapshot(self) -> ActorInfo | None:
         """The tree as it stands; None where it has ended. Any thread; waits for nobody."""
         return self._root.snapshot()
+
+    def log_at(self, path: str, level: int | None, seconds: float) -> None:
+        """Log what is of a path, and of all below it, at a level, for so long; None: as it was. Any thread."""
+        wheel = self._system.wheel
+        with self._levels_lock:
+            waiting = self._levels.pop(path, None)
+            if waiting is not None:
+                wheel.cancel(waiting)
+            if level is not None:
+                self._levels[path] = wheel.schedule(seconds, lambda: self.running.wishes.set_level(path, None))
+        self.running.wishes.set_level(path, level)
+
+    def _grant(self, wishes: Wishes) -> None:
+        """Have everybody do as somebody at the console wishes. Does not block."""
+        log_watching.set_levels(wishes.levels)
+        self.inside.set_levels(wishes.levels)
+        self._buses.grant(wishes)
+
+    def _own_boards(self) -> list[Board]:
+        """Those of the buses in this process."""
+        return [board for board in self._buses.boards if board.remote is None]
+
+    def _reported(self, report: Report) -> None:
+        self.history.reported(report)
+        self._log_report(report)
 
     def settled(self) -> bool:
         """Whether every node has come to a state, and the network hears of it: it works, or is known not to."""
@@ -170,4 +218,5 @@ class Server:
         if not ended:
             self._root.kill("the server has stopped")
         self._system.stop()
+        log_watching.leave(self.history.logged)
         return ended
