@@ -27,9 +27,23 @@ BROKER = [
     "amqtt>=0.12,<0.13",
 ]
 
+# The command `janitoo top`.
+CONSOLE = [
+    "textual>=8,<9",
+]
+
+# `metrics_port` in [system].
+METRICS = [
+    "prometheus_client>=0.20",
+]
+
 DEV = [
+    *CONSOLE,
+    *METRICS,
     "hypothesis>=6.100",
     "mypy>=1.13",
+    # A terminal, to look at what is on its screen.
+    "pyte>=0.8.2,<0.9",
     "pytest>=8.2",
     # Pykka's own tests use it.
     "pytest-mock>=3.14",
@@ -71,7 +85,7 @@ setup(
         "pykka>=4.0,<5",
         "structlog>=24.1",
     ],
-    extras_require={"broker": BROKER, "dev": DEV},
+    extras_require={"broker": BROKER, "console": CONSOLE, "dev": DEV, "metrics": METRICS},
     entry_points={
         "console_scripts": [
             "janitoo = janitoo_actors.commands.main:main",

@@ -45,6 +45,7 @@ KEYS: Final = (
     "read_timeout",
     "max_backoff",
     "auto_reload",
+    "metrics_port",
 )
 """Every key that is read."""
 
@@ -82,6 +83,7 @@ def read_system(ini: IniFile, problems: list[Problem], warnings: list[Problem]) 
         read_timeout=reader.read("read_timeout", 10, duration(positive=True)),
         max_backoff=reader.read("max_backoff", 60, duration(positive=True)),
         auto_reload=reader.read("auto_reload", False, boolean),
+        metrics_port=reader.read("metrics_port", 0, whole(0, 65535)),
     )
 
 

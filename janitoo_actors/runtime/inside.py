@@ -109,6 +109,17 @@ class Inside:
             for board in self._boards()
         }
 
+    def figures(self) -> dict[str, Any]:
+        """The figures of this process, all at once: how its polls, nodes and connections do, and what is odd."""
+        return {
+            "polls": self.polls(),
+            "beats": self.beats(),
+            "connections": self.connections(),
+            "dead_letters": self._system.dead_letters,
+            "zombies": self._system.zombies.count(),
+            "backlog": self._system.dispatcher.backlog(),
+        }
+
     def act(self, action: str, path: str) -> str:
         """Do something with an actor; what has been done, in a sentence. Blocks for some seconds at most."""
         return self._administration.act(action, path)

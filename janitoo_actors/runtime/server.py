@@ -19,6 +19,7 @@ from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.buses import Buses, prepare_all
 from janitoo_actors.runtime.history import History
 from janitoo_actors.runtime.inside import Inside
+from janitoo_actors.runtime.metrics_port import Metrics
 from janitoo_actors.runtime.reload import Reloaded, Reloader
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.running import RunningConfig
@@ -49,6 +50,7 @@ class Server:
         history: what has happened lately, and what has gone wrong.
         inside: this process, for the console.
         network: the network object of the server, as the console shows it; None where it has none.
+        metrics: its figures by HTTP.
     """
 
     def __init__(
@@ -96,11 +98,18 @@ class Server:
                 self._find_address(bus)
         self._watch = FileWatch(self.running, lambda: self.reload("auto_reload", others=True))
         self._watch.start()
+        self.metrics = Metrics(self)
+        self.metrics.apply(config.system.metrics_port)
 
     @property
     def config(self) -> ServerConfig:
         """The configuration that is in force."""
         return self.running.current
+
+    @property
+    def service(self) -> str:
+        """Its name."""
+        return self.config.system.service
 
     @property
     def boards(self) -> Sequence[Board]:
@@ -159,6 +168,7 @@ class Server:
         """Have it run what its file says now; see `Reloader.reload`. Any plain thread; blocks for some seconds."""
         done = self._reloader.reload(source, others=others)
         self._watch.start()
+        self.metrics.apply(self.config.system.metrics_port)
         return done
 
     def _find_address(self, bus: BusConfig) -> None:
@@ -213,6 +223,7 @@ class Server:
         What has not ended by then is left behind, on daemon threads.
         """
         self._watch.stop()
+        self.metrics.end()
         self.request_stop()
         ended = self._root.wait_ended(timeout)
         if not ended:
