@@ -27,9 +27,16 @@ BROKER = [
     "amqtt>=0.12,<0.13",
 ]
 
+CONSOLE = [
+    "prompt_toolkit>=3.0.40",
+    "rich>=13",
+]
+
 DEV = [
     "hypothesis>=6.100",
     "mypy>=1.13",
+    # A terminal for the tests of the console.
+    "pexpect>=4.9",
     "pytest>=8.2",
     # Pykka's own tests use it.
     "pytest-mock>=3.14",
@@ -37,6 +44,7 @@ DEV = [
     "pytest-xdist>=3.5",
     # The formatter's style may change with each minor version, and `make test` checks the format.
     "ruff>=0.17,<0.18",
+    "types-pexpect>=4.9",
     "types-psutil>=5.9",
 ]
 
@@ -71,7 +79,7 @@ setup(
         "pykka>=4.0,<5",
         "structlog>=24.1",
     ],
-    extras_require={"broker": BROKER, "dev": DEV},
+    extras_require={"broker": BROKER, "console": CONSOLE, "dev": [*DEV, *CONSOLE]},
     entry_points={
         "console_scripts": [
             "janitoo = janitoo_actors.commands.main:main",
