@@ -27,8 +27,11 @@ BROKER = [
     "amqtt>=0.12,<0.13",
 ]
 
-# The command `janitoo top`.
+# The commands `janitoo console` and `janitoo top`.
 CONSOLE = [
+    "prompt_toolkit>=3.0.40",
+    "rich>=13",
+    # What we draw ourselves leans on how it draws.
     "textual>=8,<9",
 ]
 
@@ -38,11 +41,11 @@ METRICS = [
 ]
 
 DEV = [
-    *CONSOLE,
-    *METRICS,
     "hypothesis>=6.100",
     "mypy>=1.13",
-    # A terminal, to look at what is on its screen.
+    # A terminal for the tests of the console.
+    "pexpect>=4.9",
+    # And one to look at the screen of `janitoo top`.
     "pyte>=0.8.2,<0.9",
     "pytest>=8.2",
     # Pykka's own tests use it.
@@ -51,6 +54,7 @@ DEV = [
     "pytest-xdist>=3.5",
     # The formatter's style may change with each minor version, and `make test` checks the format.
     "ruff>=0.17,<0.18",
+    "types-pexpect>=4.9",
     "types-psutil>=5.9",
 ]
 
@@ -85,7 +89,12 @@ setup(
         "pykka>=4.0,<5",
         "structlog>=24.1",
     ],
-    extras_require={"broker": BROKER, "console": CONSOLE, "dev": DEV, "metrics": METRICS},
+    extras_require={
+        "broker": BROKER,
+        "console": CONSOLE,
+        "dev": [*DEV, *CONSOLE, *METRICS],
+        "metrics": METRICS,
+    },
     entry_points={
         "console_scripts": [
             "janitoo = janitoo_actors.commands.main:main",

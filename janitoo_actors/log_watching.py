@@ -49,7 +49,7 @@ def level_of(path: object) -> int | None:
     if not levels or not isinstance(path, str):
         return None
     # The closest one counts.
-    above = [each for each in levels if each == "/" or path == each or path.startswith(f"{each}/")]
+    above = [each for each in levels if each in {"/", path} or path.startswith(f"{each}/")]
     return levels[max(above, key=len)] if above else None
 
 

@@ -18,9 +18,9 @@ from typing import Any, Final
 import structlog
 from structlog.typing import EventDict, Processor
 
+from janitoo_actors import log_watching as watching
 from janitoo_actors.configuration.model import LogFormat, ServerConfig
 from janitoo_actors.errors import ConfigurationError
-from janitoo_actors import log_watching as watching
 
 
 def configure(config: ServerConfig, log_format: LogFormat | None = None) -> None:

@@ -47,6 +47,15 @@ def find_control(config: Path, pid_dir: Path) -> Path | None:
     return None
 
 
+def find_controls() -> list[Path]:
+    """The sockets in the places where servers put them, but for those that have a `pid_dir` of their own."""
+    found: dict[Path, None] = {}
+    for folder in _folders(_DEFAULT):
+        with contextlib.suppress(OSError):
+            found |= {path: None for path in sorted(folder.glob("*.sock")) if path.is_socket()}
+    return list(found)
+
+
 @contextlib.contextmanager
 def socket_address(path: Path) -> Iterator[str]:
     """An address for a socket that is short enough for the kernel, however long its path is; for a moment."""

@@ -93,7 +93,8 @@ class History:
             self._events.append(Happened(self._last, time.time(), level, path, name, " ".join(said)[:_MOST_TEXT]))
             if level in {"warning", "error", "critical"} and name not in _OF_REPORTS:
                 error = str(event.get("error", "") or event.get("reason", "") or event.get("problem", ""))
-                self._failed(path, name, error, level, str(event.get("traceback", "")), event.get("times"))
+                trace = str(event.get("traceback", ""))
+                self._failed((path, name, error[:_MOST_TEXT]), level, trace, event.get("times"))
             self._changed.notify_all()
 
     def reported(self, report: Report) -> None:
@@ -110,7 +111,7 @@ class History:
         grave = report.kind in {ReportKind.SHUTDOWN, ReportKind.HUNG}
         level = logging.getLevelName(logging.ERROR if grave else logging.WARNING).lower()
         with self._changed:
-            self._failed(path, report.kind.value, error, level, trace, None)
+            self._failed((path, report.kind.value, error[:_MOST_TEXT]), level, trace, None)
 
     def events(self, path: str, since: int, limit: int) -> list[Happened]:
         """The latest events of a place and of all below it, the oldest first."""
@@ -146,9 +147,8 @@ class History:
             self._events.extend(left)
             return len(gone)
 
-    def _failed(self, path: str, event: str, error: str, level: str, trace: str, times: object) -> None:
-        error = error[:_MOST_TEXT]
-        key = (path, event, error)
+    def _failed(self, key: tuple[str, str, str], level: str, trace: str, times: object) -> None:
+        path, event, error = key
         before = self._errors.pop(key, None)
         while before is None and len(self._errors) >= MOST_ERRORS:
             self._errors.popitem(last=False)

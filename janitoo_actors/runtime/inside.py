@@ -128,7 +128,7 @@ class Inside:
         """Have a node serve a request, as one over the air; its answer. Blocks.
 
         Args:
-            asked: `section`, `hadd`, `uuid`, `cmd_class`, `genre`, `data`, `write`, `index`.
+            asked: `section`, `hadd`, `uuid`, `data`, `write`, `index`.
 
         Raises:
             TemporaryError: there is no answer.

@@ -51,6 +51,7 @@ class Server:
         inside: this process, for the console.
         network: the network object of the server, as the console shows it; None where it has none.
         metrics: its figures by HTTP.
+        claims: gives what a bus has claimed of the machine, a line each, by its section.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Server:
         self._buses = Buses(self._system, self.running, self.history.reported)
         self.inside = Inside(self._system, self._own_boards)
         self.network: NetworkView | None = None
+        self.claims: Callable[[str], Sequence[str]] = lambda _section: ()
         self.running.wishes.on_change = self._grant
         self._levels_lock = threading.Lock()
         self._levels: dict[str, TimerHandle] = {}
