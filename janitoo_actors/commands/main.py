@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "run": "run the buses of a configuration file",
     "reload": "have a running server take over its changed file",
     "console": "look into a running server, and act on it",
+    "top": "watch a running server on a live screen",
     "config": "compare a configuration file with the server that runs it",
     "query": "ask nodes, and read and write values",
     "spy": "print the messages of the network as they come",
@@ -41,7 +42,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`janitoo run|reload|console|config|query|spy|collect …`. Blocks until the command is done; returns its exit code.
+    """`janitoo run|reload|console|top|config|query|spy|collect …`. Blocks until the command is done; returns its exit code.
 
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.

@@ -77,7 +77,9 @@ class Control:
         self.close()
 
     def close(self) -> None:
-        """Leave the server."""
+        """Leave the server. Any thread; who waits for an answer on another one is told that the server has gone."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def ask(self, request: str, timeout: float, **data: Any) -> Mapping[str, Any]:

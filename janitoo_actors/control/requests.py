@@ -86,9 +86,9 @@ def standard_requests() -> Requests:
     requests.add("diff", Diff, Access.READ, _diff)
     requests.add("reload", Reload, Access.ACT, _reload)
     # Here and not above: each of them needs what is above.
-    from janitoo_actors.control import acting, facts, looking, streaming, valuing
+    from janitoo_actors.control import acting, facts, looking, overview, streaming, valuing
 
-    for module in (looking, acting, valuing, streaming, facts):
+    for module in (looking, overview, acting, valuing, streaming, facts):
         module.add_to(requests)
     return requests
 

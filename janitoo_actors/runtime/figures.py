@@ -24,6 +24,7 @@ class Branch:
         fullest: how many wait in the one mailbox that has the most.
         handled: messages handled by the incarnations that are there now.
         restarts: as far as their supervisors, as they are now, have counted them.
+        longest: seconds for which one of them has been at one message.
         states: how many actors are in each state.
     """
 
@@ -34,6 +35,7 @@ class Branch:
     fullest: int = 0
     handled: int = 0
     restarts: int = 0
+    longest: float = 0.0
     states: dict[str, int] = field(default_factory=dict)
 
 
@@ -47,6 +49,7 @@ def branch(info: ActorInfo) -> Branch:
         fullest=info.mailbox,
         handled=info.handled,
         restarts=info.restarts,
+        longest=info.current_age or 0.0,
         states={info.state: 1},
     )
     for each in below:
@@ -55,6 +58,7 @@ def branch(info: ActorInfo) -> Branch:
         made.fullest = max(made.fullest, each.fullest)
         made.handled += each.handled
         made.restarts += each.restarts
+        made.longest = max(made.longest, each.longest)
         for state, count in each.states.items():
             made.states[state] = made.states.get(state, 0) + count
     return made

@@ -109,6 +109,16 @@ class Inside:
             for board in self._boards()
         }
 
+    def latencies(self) -> dict[str, float]:
+        """How long the last poll of each value that was polled has taken, by `0701/0001/temperature`."""
+        return {
+            f"{node.hadd}/{value.uuid}": round(value.polls.took, 6)
+            for board in self._boards()
+            for node in board.nodes.values()
+            for value in node.values.values()
+            if value.is_driver and value.polls.at
+        }
+
     def figures(self) -> dict[str, Any]:
         """The figures of this process, all at once: how its polls, nodes and connections do, and what is odd."""
         return {
