@@ -19,7 +19,7 @@ from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.server import Server
 from janitoo_actors.runtime.wishes import Wishes
 
-PROCESS_PATIENCE: Final = 0.05
+PROCESS_PATIENCE: Final = 0.2
 """Seconds that the processes of buses have, altogether: somebody looks every second, and one may hang."""
 _MOST_ROWS: Final = 20_000
 _MOST_EVENTS: Final = 100

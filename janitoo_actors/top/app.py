@@ -17,35 +17,51 @@ from textual.screen import Screen
 
 from janitoo_actors.console.words import age, clock
 from janitoo_actors.top import source
-from janitoo_actors.top.drawing import BOLD, DIM, RED, REVERSE, Line, Signs, detail_lines, fit, heading, padded, titles
+from janitoo_actors.top.drawing import (
+    BOLD,
+    DIM,
+    RED,
+    REVERSE,
+    Line,
+    Signs,
+    detail_lines,
+    fit,
+    heading,
+    latency,
+    padded,
+    titles,
+)
 from janitoo_actors.top.model import Model, Sort
 from janitoo_actors.top.source import Connect, Looked, Looker
 from janitoo_actors.top.widgets import ActorTree, Lines, Pages
 
 _KEYS: Final = "r restart  s suspend  p poll  t trace  e errors  / find  o sort  ? help  q quit"
 _MOST_FIND: Final = 60
+_ALL: Final = 1_000_000
 _DETAILS_FROM: Final = 18
 """Lines of a terminal from which on there is room for the details."""
 
 HELP: Final = """\
 Keys of janitoo top
 
-  up down        the actor above, below      enter      show or hide what is below
-  page up, down  a page                      left       hide it, or go up
-  home end       the first, the last         right      show it
+  up down        the actor above, below     enter  show or hide what is below
+  page up, down  a page                     left   hide it, or go up
+  home end       the first, the last        right  show it
 
   r  restart it           s  hold its polls back, or have them go on
   p  read its values now  t  trace the messages that it handles
   e  its errors, and of all below, with tracebacks
      r, s and p ask before they act: y does it, any other key does not
 
-  /  look for actors: a part of a path, a class, a state; esc shows all again
+  /  look for actors: a part of a path, a class, a state; esc shows all
   o  sort by the next column, or at once by
-  M  mailbox    R  rate    E  errors    L  latency    N  the order of the start
+  M  mailbox    R  rate    E  errors    L  latency    N  the start
 
-The figures of an actor are those of it and of all below. RATE/s: messages that
-were handled. LATENCY: the slowest of the last polls, or for how long one is at a
-message. ERRORS: since the start, or since they were cleared. RST: restarts.
+The figures of an actor are those of it and of all below.
+RATE/s   messages that were handled
+ERRORS   since the start, or since they were cleared
+LATENCY  the slowest of the last polls, or for how long one is at a message
+RST      restarts
 """
 
 _QUESTIONS: Final[Mapping[str, str]] = {
@@ -67,9 +83,10 @@ class Told(Message):
 class Acted(Message):
     """What came of an action."""
 
-    def __init__(self, words: str, *, done: bool) -> None:
+    def __init__(self, title: str, lines: Sequence[str], *, done: bool) -> None:
         super().__init__()
-        self.words = words
+        self.title = title
+        self.lines = lines
         self.done = done
 
 
@@ -136,8 +153,16 @@ class Top(App[None]):
 
     def on_acted(self, acted: Acted) -> None:
         """Show what came of an action."""
-        self.main.say(acted.words, bad=not acted.done)
+        words = f"{acted.title}: {'; '.join(acted.lines)}"
+        self.main.say(words, bad=not acted.done)
+        if len(words) > self.size.width:
+            # On a page of its own, where the line has no room for it.
+            self.show_page(acted.title, "\n".join(acted.lines))
         self.looker.look_now()
+
+    def show_page(self, title: str, text: str) -> None:
+        """Show a text until it is left."""
+        self.push_screen(TextScreen(self.signs, title, text=text))
 
     def _asks(self) -> Mapping[str, Any]:
         # On the looker's thread: what it reads is replaced or read in one step.
@@ -147,28 +172,8 @@ class Top(App[None]):
 class Main(Screen[None]):
     """The tree, and what its cursor is on."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("home", "move(-1000000)", show=False),
-        Binding("end", "move(1000000)", show=False),
-        Binding("right,l", "open", show=False),
-        Binding("left,h", "close", show=False),
-        Binding("enter,space", "flip", show=False),
-        Binding("r", "ask('restart')", show=False),
-        Binding("s", "ask('suspend')", show=False),
-        Binding("p", "ask('poll')", show=False),
-        Binding("t", "trace", show=False),
-        Binding("e", "errors", show=False),
-        Binding("o", "sort_next", show=False),
-        *(Binding(key, f"sort('{sort.name}')", show=False) for key, sort in zip("NMREL", Sort, strict=True)),
-        Binding("slash", "find", show=False),
-        Binding("escape", "find_nothing", show=False),
-        Binding("question_mark,f1", "help", show=False),
-        Binding("q", "app.quit", show=False),
-    ]
+    # Its keys are no bindings of Textual's: those do their work a moment later, so that an answer which is typed at
+    # once would come before its question.
 
     def __init__(self, top: Top) -> None:
         super().__init__()
@@ -181,6 +186,36 @@ class Main(Screen[None]):
         self._gone_since: float | None = None
         self._why_gone = ""
         self._pid: int | None = None
+        self._does = self._keys_of()
+
+    def _keys_of(self) -> dict[str, Callable[[], object]]:
+        """What each key does."""
+        return {
+            **dict.fromkeys(("up", "k"), lambda: self._move(-1)),
+            **dict.fromkeys(("down", "j"), lambda: self._move(1)),
+            "pageup": lambda: self._move(-self._page),
+            "pagedown": lambda: self._move(self._page),
+            "home": lambda: self._move(-_ALL),
+            "end": lambda: self._move(_ALL),
+            **dict.fromkeys(("right", "l"), self._open_row),
+            **dict.fromkeys(("left", "h"), self._close_row),
+            **dict.fromkeys(("enter", "space"), self._flip_row),
+            "r": lambda: self._ask("restart"),
+            "s": lambda: self._ask("suspend"),
+            "p": lambda: self._ask("poll"),
+            "t": lambda: self._top.push_screen(TraceScreen(self._top, self._model.selected)),
+            "e": lambda: self._top.push_screen(ErrorsScreen(self._top, self._model.selected)),
+            "o": self._model.sort_next,
+            "N": lambda: self._model.sort_by(Sort.TREE),
+            "M": lambda: self._model.sort_by(Sort.MAILBOX),
+            "R": lambda: self._model.sort_by(Sort.RATE),
+            "E": lambda: self._model.sort_by(Sort.ERRORS),
+            "L": lambda: self._model.sort_by(Sort.LATENCY),
+            "slash": self._find,
+            "escape": lambda: self._look_for(""),
+            **dict.fromkeys(("question_mark", "f1"), lambda: self._top.show_page("help", HELP)),
+            "q": self._top.exit,
+        }
 
     def compose(self) -> ComposeResult:
         """The parts, from the top to the bottom."""
@@ -220,7 +255,7 @@ class Main(Screen[None]):
         self._renew()
 
     def on_key(self, event: events.Key) -> None:
-        """The answer to a question, or a letter of what is looked for."""
+        """Do what a key does: it may be an answer to a question, or a letter of what is looked for."""
         if self._question is not None:
             question, self._question = self._question, None
             if event.key in {"y", "Y"}:
@@ -231,102 +266,57 @@ class Main(Screen[None]):
         elif self._finding is not None:
             self._edit(event)
         else:
-            return
+            # Some terminals say the letter only.
+            does = self._does.get(event.key) or self._does.get(event.character or "")
+            if does is None or (self._model.row is None and event.key not in {"q", "question_mark", "f1"}):
+                return
+            does()
         event.stop()
         event.prevent_default()
         self._renew()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does what it does: not while it is an answer."""
-        busy = self._question is not None or self._finding is not None
-        return False if busy and action != "quit" else super().check_action(action, parameters)
-
     # -- keys ----------------------------------------------------------------------------------------------------
 
-    def action_move(self, by: int) -> None:
-        """Move the cursor."""
+    def _move(self, by: int) -> None:
+        # The events of what the cursor is on come with the next look, and not with one of their own: a key that is
+        # held down is many.
         self._model.move(by)
-        self._moved()
 
-    def action_page(self, pages: int) -> None:
-        """Move it by pages."""
-        self.action_move(pages * self.query_one(ActorTree).page)
+    @property
+    def _page(self) -> int:
+        return self.query_one(ActorTree).page
 
-    def action_open(self) -> None:
-        """Show what is below."""
+    def _open_row(self) -> None:
         try:
             if self._model.open():
                 self._top.looker.look_now()
         except ValueError as error:
             self.say(str(error), bad=True)
 
-    def action_close(self) -> None:
-        """Hide it, or go up."""
+    def _close_row(self) -> None:
         if self._model.close():
             self._top.looker.look_now()
-        self._moved()
 
-    def action_flip(self) -> None:
-        """Show or hide it."""
+    def _flip_row(self) -> None:
         row = self._model.row
         if row is not None and row.is_open:
-            self.action_close()
+            self._close_row()
         else:
-            self.action_open()
+            self._open_row()
 
-    def action_sort(self, name: str) -> None:
-        """Sort by this."""
-        self._model.sort_by(Sort[name])
-        self._renew()
-
-    def action_sort_next(self) -> None:
-        """Sort by the next column."""
-        self._model.sort_next()
-        self._renew()
-
-    def action_find(self) -> None:
-        """Begin to look for something."""
+    def _find(self) -> None:
         self._finding = self._model.find
-        self._renew()
 
-    def action_find_nothing(self) -> None:
-        """Show all again."""
-        self._look_for("")
-
-    def action_ask(self, request: str) -> None:
-        """Ask whether to do something."""
+    def _ask(self, request: str) -> None:
         row = self._model.row
-        if row is None:
-            return
-        if request == "suspend" and row.is_suspended:
-            request = "resume"
-        self._question = Question(request, row.path)
-        self._renew()
+        if row is not None:
+            resume = request == "suspend" and row.is_suspended
+            self._question = Question("resume" if resume else request, row.path)
 
-    def action_trace(self) -> None:
-        """Show the messages of what the cursor is on."""
-        if self._model.row is not None:
-            self._top.push_screen(TraceScreen(self._top, self._model.selected))
+    # -- what they need ------------------------------------------------------------------------------------------
 
-    def action_errors(self) -> None:
-        """Show its errors."""
-        if self._model.row is not None:
-            self._top.push_screen(ErrorsScreen(self._top, self._model.selected))
-
-    def action_help(self) -> None:
-        """Show the keys."""
-        screen = TextScreen(self._signs, "help")
-        self._top.push_screen(screen)
-        screen.call_after_refresh(screen.pages.add, HELP)
-
-    # -- what they need --------------------------------------------------------------------------------------------
-
-    def _acted(self, words: str, done: bool) -> None:
-        self._top.post_message(Acted(words, done=done))
-
-    def _moved(self) -> None:
-        # Its events come with the next look, and not with one of their own: a key that is held down is many.
-        self._renew()
+    def _acted(self, title: str, lines: Sequence[str], done: bool) -> None:
+        self._top.post_message(Acted(title, lines, done=done))
 
     def _edit(self, event: events.Key) -> None:
         assert self._finding is not None
@@ -387,10 +377,11 @@ class TextScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,left", "leave", show=False)]
 
-    def __init__(self, signs: Signs, title: str, *, follow: bool = False) -> None:
+    def __init__(self, signs: Signs, title: str, *, text: str = "", follow: bool = False) -> None:
         super().__init__()
         self._signs = signs
         self._title = title
+        self._text = text
         self.pages = Pages(signs, follow=follow)
 
     def compose(self) -> ComposeResult:
@@ -402,6 +393,8 @@ class TextScreen(Screen[None]):
     def on_mount(self) -> None:
         """The keys are for the text."""
         self.pages.focus()
+        if self._text:
+            self.pages.add(self._text)
 
     def retitle(self, title: str) -> None:
         """Another title."""
@@ -472,7 +465,7 @@ class TraceScreen(TextScreen):
             self._trace.stop()
 
     def _shown(self, message: Mapping[str, Any]) -> None:
-        took = age(message["took"]) if message["took"] is not None else "-"
+        took = latency(message["took"])
         error = f"  {message['error']}" if message["error"] else ""
         where = message["path"].removeprefix(f"{self._path}/")
         text = f"{clock(message['time'])} {where}  {message['message']}  {took}{error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -140,11 +140,13 @@ def detail_lines(model: Model, signs: Signs, width: int, height: int) -> list[Li
     title = fit(f"{signs.line} {path} {signs.line} {about} ", width, signs)
     lines = [[Segment(title.ljust(width, signs.line), BOLD)]]
     series = model.series(row.path)
-    lines += [
-        _graph("rate", f"{_rate(row.rate)}/s", series.rate, _rate, signs, width),
-        _graph("latency", latency(told["latency"]), series.latency, latency, signs, width),
-        _graph("mailbox", count(told["all_mailbox"]), series.mailbox, count, signs, width),
-    ]
+    graphs = (
+        ("rate", f"{_rate(row.rate)}/s", series.rate, _rate),
+        ("latency", latency(told["latency"]), series.latency, latency),
+        ("mailbox", count(told["all_mailbox"]), series.mailbox, count),
+    )
+    for name, now, samples, words_of in graphs:
+        lines.append(_graph(name, (now, words_of(max(samples, default=0.0))), samples, signs, width))
     lines.append(_trouble(told, document["selected"], signs, width))
     events: Sequence[Mapping[str, Any]] = document["selected"]["events"]
     if document["selected"]["path"] != row.path:
@@ -155,19 +157,18 @@ def detail_lines(model: Model, signs: Signs, width: int, height: int) -> list[Li
     return [padded(line, width) for line in [*lines, *([] for _ in range(height))][:height]]
 
 
-def _graph(
-    title: str, now: str, samples: Sequence[float], said: Callable[[float], str], signs: Signs, width: int
-) -> Line:
-    most = max(samples, default=0.0)
-    highest = f" max {said(most)}"
-    head = f"{title:<8}{now:>8} "
-    room = max(_LEAST_GRAPH, width - len(head) - len(highest) - 1)
-    graph = spark(samples[-room:], most, signs).rjust(room)
-    return [Segment(head), Segment(graph, Style(color="cyan")), Segment(highest, DIM)]
+def _graph(name: str, said: tuple[str, str], samples: Sequence[float], signs: Signs, width: int) -> Line:
+    """A line with what it is now, what it was, and the most of that; `said` are the first and the last of these."""
+    now, most = said
+    head, tail = f"{name:<8}{now:>8} ", f" max {most}"
+    room = max(_LEAST_GRAPH, width - len(head) - len(tail) - 1)
+    graph = spark(samples[-room:], signs).rjust(room)
+    return [Segment(head), Segment(graph, Style(color="cyan")), Segment(tail, DIM)]
 
 
-def spark(samples: Sequence[float], most: float, signs: Signs) -> str:
+def spark(samples: Sequence[float], signs: Signs) -> str:
     """Samples as a line of bars, each as high as its share of the most; what is more than nothing can be seen."""
+    most = max(samples, default=0.0)
     top = len(signs.levels) - 1
     if most <= 0:
         return signs.levels[0] * len(samples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -20,7 +20,6 @@ _ACT: Final = 60.0
 _TRACE_SECONDS: Final = 600.0
 _TRACE_MOST: Final = 1_000
 _TRACE_RATE: Final = 20.0
-_FIRST_OF_MANY: Final = 3
 
 Connect = Callable[[], Control]
 
@@ -110,35 +109,33 @@ class Looker:
             self._control = None
 
 
-def act(connect: Connect, request: str, path: str, done: Callable[[str, bool], None]) -> None:
+def act(connect: Connect, request: str, path: str, done: Callable[[str, Sequence[str], bool], None]) -> None:
     """Have the server do something; does not wait.
 
     Args:
-        done: called on a thread with what came of it, in a sentence, and whether it was done.
+        done: called on a thread with what was wanted, what came of it, a line each, and whether it was done.
     """
+    title = f"{request} {path}"
 
     def work() -> None:
         try:
             with connect() as control:
                 result = control.ask(request, _ACT, path=path)
         except JanitooError as error:
-            done(f"{request} {path}: {error}", False)
+            done(title, [str(error)], False)
             return
-        done(f"{request} {path}: {_said(request, result)}", True)
+        done(title, _said(request, result), True)
 
     threading.Thread(target=work, name=f"top {request}", daemon=True).start()
 
 
-def _said(request: str, result: Mapping[str, Any]) -> str:
+def _said(request: str, result: Mapping[str, Any]) -> list[str]:
     if request != "poll":
-        return str(result["done"])
-    readings = result["readings"]
-    words = [
+        return [str(result["done"])]
+    return [
         f"{each['path']}: {each['error']}" if each["error"] else f"{each['path']} = {_data(each)}"
-        for each in readings[:_FIRST_OF_MANY]
+        for each in result["readings"]
     ]
-    more = len(readings) - _FIRST_OF_MANY
-    return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
 
 
 def _data(reading: Mapping[str, Any]) -> str:

@@ -44,9 +44,9 @@ class Lines(Widget):
 
 
 class ActorTree(ScrollView):
-    """The tree of actors."""
+    """The tree of actors. Its keys are the screen's."""
 
-    can_focus = True
+    can_focus = False
 
     def __init__(self, model: Model, signs: Signs) -> None:
         super().__init__(id="tree")
