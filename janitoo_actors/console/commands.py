@@ -243,17 +243,19 @@ def _stream(
         try:
             each = next(stream)
         except StopIteration as end:
-            result = end.value
-            break
+            _end(session.screen, end.value, quiet=quiet)
+            return DONE
         if session.screen.as_json:
             session.screen.item(each)
         else:
             page(session.screen, each)
-    if session.screen.as_json:
-        session.screen.item(result)
+
+
+def _end(screen: Screen, result: Mapping[str, Any], *, quiet: bool) -> None:
+    if screen.as_json:
+        screen.item(result)
     elif not quiet:
-        pages.ended(session.screen, result)
-    return DONE
+        pages.ended(screen, result)
 
 
 def _add_log(parser: argparse.ArgumentParser) -> None:
