@@ -99,7 +99,9 @@ def find(given: list[str]) -> tuple[str, list[str]]:
         return given[0], given[1:]
     two = given[0] == "config"
     name = " ".join(given[:2]) if two else given[0]
-    hint = did_you_mean(name, COMMANDS) or ("; there are: config show, diff, check, reload" if two else "")
+    hint = ("" if name == "config" else did_you_mean(name, COMMANDS)) or (
+        "; there are: config show, diff, check, reload" if two else ""
+    )
     raise UsageError(f"there is no command {printable(name[:80])!r}{hint or '; `help` lists them'}")
 
 

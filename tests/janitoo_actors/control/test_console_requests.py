@@ -234,7 +234,7 @@ def test_a_bus_whose_driver_hangs_is_restarted_by_force(place: Place) -> None:
     SCRIPTS["one__sensor"].read = hang
     place.server.server.system.tell(SENSOR, _poll_now())
     hang.wait_reached()
-    SCRIPTS["one__sensor"].read = lambda instance: 1.0
+    SCRIPTS["one__sensor"].read = lambda _instance: 1.0
     done = place.ask("restart", path="/buses/one/bus")
     assert done["actor"]["state"] == "running"
     place.server.wait_online()
@@ -330,7 +330,7 @@ def test_trace_is_bounded_and_leaves_nothing_behind(place: Place) -> None:
         assert end["ended"] == "time"
     actor = place.server.server.system.lookup(SENSOR)
     assert actor is not None
-    wait_for(lambda: "on_receive" not in actor._actor_weakref().__dict__, TIMEOUT, "it is as before")  # type: ignore[union-attr]
+    wait_for(lambda: "on_receive" not in actor._actor_weakref().__dict__, TIMEOUT, "it is as before")
     for wrong in ({"max": 0}, {"rate": 1e9}, {"seconds": -1}, {"seconds": float("nan")}):
         with pytest.raises(NotServedError, match="expected"):
             place.ask("trace", **wrong)
@@ -356,14 +356,14 @@ def test_there_are_so_many_streams_and_no_more(place: Place) -> None:
             raw.connect(str(place.path))
             raw.sendall(b'{"version": 1, "request": "logs", "follow": true, "lines": 0}\n')
             clients.append(raw)
-        wait_for(lambda: place.control._streams._value == 0, TIMEOUT, "all are served")  # type: ignore[attr-defined]
+        wait_for(lambda: place.control._streams._value == 0, TIMEOUT, "all are served")
         with pytest.raises(NotServedError, match=f"{MOST_STREAMS} streams are served"):
             place.ask("logs")
         assert place.ask("ping")
     finally:
         for raw in clients:
             raw.close()
-    wait_for(lambda: place.control._streams._value == MOST_STREAMS, TIMEOUT, "all are gone")  # type: ignore[attr-defined]
+    wait_for(lambda: place.control._streams._value == MOST_STREAMS, TIMEOUT, "all are gone")
 
 
 # -- wedged ----------------------------------------------------------------------------------------------------------
