@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"{what}: install it with: pip install 'janitoo-actors[console]'") from error
     words = words_of(args.words)
     file, words = (None, words) if args.socket is not None else _file_of(words)
+    to_server: Callable[[], Control]
     if file is not None:
         to_server = partial(connect, file)
     elif args.socket is not None:

@@ -99,7 +99,9 @@ def find(given: list[str]) -> tuple[str, list[str]]:
         return given[0], given[1:]
     two = given[0] == "config"
     name = " ".join(given[:2]) if two else given[0]
-    hint = did_you_mean(name, COMMANDS) or ("; there are: config show, diff, check, reload" if two else "")
+    hint = ("" if name == "config" else did_you_mean(name, COMMANDS)) or (
+        "; there are: config show, diff, check, reload" if two else ""
+    )
     raise UsageError(f"there is no command {printable(name[:80])!r}{hint or '; `help` lists them'}")
 
 
@@ -243,17 +245,19 @@ def _stream(
         try:
             each = next(stream)
         except StopIteration as end:
-            result = end.value
-            break
+            _end(session.screen, end.value, quiet=quiet)
+            return DONE
         if session.screen.as_json:
             session.screen.item(each)
         else:
             page(session.screen, each)
-    if session.screen.as_json:
-        session.screen.item(result)
+
+
+def _end(screen: Screen, result: Mapping[str, Any], *, quiet: bool) -> None:
+    if screen.as_json:
+        screen.item(result)
     elif not quiet:
-        pages.ended(session.screen, result)
-    return DONE
+        pages.ended(screen, result)
 
 
 def _add_log(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from janitoo_actors.console.screen import STATES, Screen
 
 Result = Mapping[str, Any]
 _STATE_WIDTH: Final = 10
+_LAST_EVENTS: Final = 8
 
 
 def tree(screen: Screen, result: Result) -> None:
@@ -68,22 +69,8 @@ def _plain(text: str) -> str:
 def status(screen: Screen, result: Result) -> None:
     """A page on one actor."""
     actor = result["actor"]
-    state = "suspended" if actor["suspended"] and actor["state"] == "running" else actor["state"]
     screen.title(f"{actor['path']}  ({actor['actor']})")
-    _pair(screen, "state", f"{state} for {words.age(actor['age'])}", STATES.get(state, ""))
-    if actor["suspended"] and state != "suspended":
-        _pair(screen, "polls", "suspended", STATES["suspended"])
-    if actor["error"] is not None:
-        _pair(screen, "last end", actor["error"], STATES["error"])
-    if actor["retry_in"] is not None:
-        _pair(screen, "next try", f"in {words.age(actor['retry_in'])}")
-    _pair(screen, "restarts", f"{actor['restarts']}, {actor['restarts_recent']} of them lately")
-    waiting = ", ".join(f"{name} {count}" for name, count in result["mailbox_types"].items())
-    _pair(screen, "mailbox", f"{actor['mailbox']} waiting{f': {waiting}' if waiting else ''}")
-    _pair(screen, "handled", f"{actor['handled']} ({words.rate(actor['handled'], actor['age'])} a second)")
-    if actor["current"] is not None:
-        _pair(screen, "current", f"{actor['current']} for {words.age(actor['current_age'])}")
-    _pair(screen, "runs in", _where(actor))
+    _vitals(screen, actor, result["mailbox_types"])
     if result["configured"] is not None:
         _pair(screen, "configured", _configured(result["configured"]))
     for each in result["claims"]:
@@ -98,18 +85,33 @@ def status(screen: Screen, result: Result) -> None:
         values(screen, {"values": result["values"], "left_off": 0})
     if result["children"]:
         screen.title("children")
-        rows = [
-            (each["state"], each["path"][len(actor["path"].rstrip("/")) + 1 :], trouble(each))
-            for each in result["children"]
-        ]
+        skipped = len(actor["path"].rstrip("/")) + 1
+        rows = [(each["state"], each["path"][skipped:], trouble(each)) for each in result["children"]]
         screen.table(("STATE", "NAME", ""), rows, [STATES.get(row[0], "") for row in rows])
     if result["errors"]:
         screen.title("errors")
         errors(screen, {"errors": result["errors"]}, tracebacks=False)
     if result["events"]:
         screen.title("last events")
-        for each in result["events"][-8:]:
+        for each in result["events"][-_LAST_EVENTS:]:
             event(screen, each)
+
+
+def _vitals(screen: Screen, actor: Result, waiting: Mapping[str, int]) -> None:
+    _pair(screen, "state", f"{actor['state']} for {words.age(actor['age'])}", STATES.get(actor["state"], ""))
+    if actor["suspended"]:
+        _pair(screen, "polls", "suspended", STATES["suspended"])
+    if actor["error"] is not None:
+        _pair(screen, "last end", actor["error"], STATES["error"])
+    if actor["retry_in"] is not None:
+        _pair(screen, "next try", f"in {words.age(actor['retry_in'])}")
+    _pair(screen, "restarts", f"{actor['restarts']}, {actor['restarts_recent']} of them lately")
+    types = ", ".join(f"{count} {name}" for name, count in waiting.items())
+    _pair(screen, "mailbox", f"{actor['mailbox']} waiting{f': {types}' if types else ''}")
+    _pair(screen, "handled", f"{actor['handled']} ({words.rate(actor['handled'], actor['age'])} a second)")
+    if actor["current"] is not None:
+        _pair(screen, "current", f"{actor['current']} for {words.age(actor['current_age'])}")
+    _pair(screen, "runs in", _where(actor))
 
 
 def _where(actor: Result) -> str:
@@ -164,7 +166,7 @@ def errors(screen: Screen, result: Result, *, tracebacks: bool = True) -> None:
     if not result["errors"]:
         screen.line("no errors")
     for each in reversed(result["errors"]):
-        often = f" ×{each['times']}" if each["times"] > 1 else ""
+        often = f" x {each['times']}" if each["times"] > 1 else ""
         since = f" since {words.clock(each['first'])}" if each["times"] > 1 else ""
         screen.line(f"{words.clock(each['last'])} {each['path'] or '/'} {each['event']}{often}{since}", "bold")
         if each["error"]:

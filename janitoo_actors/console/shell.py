@@ -20,6 +20,7 @@ from janitoo_actors.console.commands import (
     COMMANDS,
     FAILED,
     LEVELS,
+    MISTAKES,
     WRONG,
     HelpShown,
     Session,
@@ -30,6 +31,7 @@ from janitoo_actors.console.commands import (
 )
 from janitoo_actors.console.screen import Screen
 from janitoo_actors.control.client import Control, NoServerError, NotServedError
+from janitoo_actors.control.wire import ErrorCode
 from janitoo_actors.errors import JanitooError
 
 _FRESH: Final = 3.0
@@ -63,25 +65,15 @@ class Shell:
             return execute(self._session, given, as_json=self._as_json)
         except HelpShown as shown:
             print(shown)
+            return 0
         except UsageError as error:
             return _tell(str(error), WRONG)
-        except NotServedError as error:
-            return self._refused(error, given)
-        except NoServerError as error:
-            self.close()
-            if self._wants_json(given):
-                Screen().document({"error": {"code": "no_server", "message": str(error), "details": []}})
-            else:
-                _tell(str(error), FAILED)
-            # For monitoring nothing is worse than no server.
-            return WRONG if given[0] == "health" else FAILED
         except JanitooError as error:
-            return _tell(str(error), FAILED)
+            return self._failed(error, given)
         except KeyboardInterrupt:
             # A stream, most likely: what is left of it must not be taken for the next answer.
             self.close()
             raise
-        return 0
 
     def close(self) -> None:
         """Leave the server; the next command connects again."""
@@ -94,14 +86,23 @@ class Shell:
             self._control = self._connect()
         return Session(self._control, screen)
 
-    def _refused(self, error: NotServedError, given: list[str]) -> int:
+    def _failed(self, error: JanitooError, given: list[str]) -> int:
+        code = "failed"
+        details: tuple[str, ...] = ()
+        if isinstance(error, NotServedError):
+            code, details = error.code, error.details
+        elif isinstance(error, NoServerError):
+            code = "no_server"
+            self.close()
         if self._wants_json(given):
-            said = {"code": error.code, "message": str(error), "details": list(error.details)}
-            Screen().document({"error": said})
-            return FAILED
-        for line in error.details:
-            _tell(line, FAILED)
-        return _tell(str(error), FAILED)
+            Screen().document({"error": {"code": code, "message": str(error), "details": list(details)}})
+        else:
+            for line in (*details, str(error)):
+                _tell(line, FAILED)
+        if code == ErrorCode.REFUSED and details:
+            return MISTAKES
+        # For monitoring nothing is worse than no server.
+        return WRONG if code == "no_server" and given[0] == "health" else FAILED
 
     def _wants_json(self, given: list[str]) -> bool:
         return self._as_json or "--json" in given
@@ -204,21 +205,19 @@ class Names(Completer):
         first_words = [*dict.fromkeys(name.split()[0] for name in COMMANDS), "help", "quit"]
         if not before:
             return first_words
-        if before[0] == "help":
-            return first_words[:-2] if len(before) == 1 else []
-        if before[0] == "config" and len(before) == 1:
+        if before == ["help"]:
+            return first_words[:-2]
+        if before == ["config"]:
             return [name.split()[1] for name in COMMANDS if name.startswith("config ")]
         name = " ".join(before[:2]) if before[0] == "config" else before[0]
-        if name not in COMMANDS:
-            return []
-        options = [
-            option for action in parser_of(name)._actions for option in action.option_strings if option[1] == "-"
-        ]
-        given = [each for each in before[len(name.split()) :] if not each.startswith("-")]
-        if name == "log" and len(given) == 1:
-            return [*LEVELS, *options]
+        return self._arguments(name, before[len(name.split()) :]) if name in COMMANDS else []
+
+    def _arguments(self, name: str, before: list[str]) -> list[str]:
+        actions = parser_of(name)._actions
+        options = [each for action in actions for each in action.option_strings if each.startswith("--")]
+        given = [each for each in before if not each.startswith("-")]
         if given:
-            return options
+            return [*LEVELS, *options] if name == "log" and len(given) == 1 else options
         self._refresh()
         wanted = COMMANDS[name].asks_for
         names = self._paths if wanted == "path" else [*self._values, *self._paths] if wanted == "value" else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from janitoo_actors.control.looking import describe_actor
-from janitoo_actors.control.places import board_of, find_actor, find_path, pollers_at
+from janitoo_actors.control.places import board_of, find_actor, find_path, held_back, pollers_at
 from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.control.wire import ErrorCode, RequestError
 from janitoo_actors.errors import ConfigurationError, TemporaryError
@@ -122,4 +122,4 @@ def _done(server: Server, path: str, done: str) -> Done:
         info = find_actor(server, path)
     except RequestError:
         return Done(path, done, None)
-    return Done(path, done, describe_actor(info, server.running.wishes.current, pollers_at(server, path)))
+    return Done(path, done, describe_actor(info, held_back(server)))

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from janitoo_actors.configuration.ini import ConfigurationFileError, read
@@ -18,7 +18,7 @@ from janitoo_actors.control.places import (
     find_actor,
     find_path,
     from_all,
-    pollers_at,
+    held_back,
 )
 from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.control.valuing import describe_values
@@ -28,7 +28,6 @@ from janitoo_actors.runtime.history import Failure, Happened
 from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.remote import NotToldError
 from janitoo_actors.runtime.server import Server
-from janitoo_actors.runtime.wishes import Wishes
 from supervisors import ActorInfo, ExitKind
 
 _MOST_ACTORS: Final = 20_000
@@ -36,6 +35,7 @@ _MOST_LISTED: Final = 2_000
 _LAST: Final = 20
 """How many events and errors a page has."""
 _MOST_ERROR: Final = 300
+_READ_FAILED: Final = "read_failed"
 
 
 def add_to(requests: Requests) -> None:
@@ -77,7 +77,7 @@ class Actors:
 
 def _tree(server: Server, request: Tree, _peer: Peer) -> Actors:
     found = find_actor(server, request.path)
-    wishes = server.running.wishes.current
+    held = held_back(server)
     infos = list(found.walk()) if request.depth is None else _walk(found, request.depth)
     limit = max(0, min(request.limit, _MOST_ACTORS))
     system = server.system
@@ -86,7 +86,7 @@ def _tree(server: Server, request: Tree, _peer: Peer) -> Actors:
         dead_letters=system.dead_letters,
         backlog=system.dispatcher.backlog(),
         left_off=max(0, len(infos) - limit),
-        actors=[describe_actor(info, wishes) for info in infos[:limit]],
+        actors=[describe_actor(info, held) for info in infos[:limit]],
     )
 
 
@@ -95,8 +95,8 @@ def _walk(info: ActorInfo, depth: int) -> list[ActorInfo]:
     return [info, *below]
 
 
-def describe_actor(info: ActorInfo, wishes: Wishes, pollers: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """An actor in what JSON has."""
+def describe_actor(info: ActorInfo, held: frozenset[str]) -> dict[str, Any]:
+    """An actor in what JSON has; `held`: the places whose polls are held back."""
     last = info.last_exit
     failed = last is not None and (last.kind in {ExitKind.ERROR, ExitKind.KILLED} or bool(last.detail))
     return {
@@ -104,7 +104,7 @@ def describe_actor(info: ActorInfo, wishes: Wishes, pollers: frozenset[str] = fr
         "actor": info.actor,
         "state": info.state,
         "age": round(info.age, 3),
-        "suspended": bool(wishes.suspended) and wishes.holds_back_all(info.path, pollers),
+        "suspended": info.path in held,
         "restarts": info.restarts,
         "restarts_recent": info.restarts_recent,
         "error": _line(str(last)) if failed else None,
@@ -152,17 +152,17 @@ class Page:
 
 def _status(server: Server, request: Status, _peer: Peer) -> Page:
     info = find_actor(server, request.path)
-    wishes = server.running.wishes.current
+    held = held_back(server)
     board = board_of(server, info.path)
     node = _node_of(board, info.path) if board is not None else None
     inside = _inside(server, board, info)
     return Page(
-        actor=describe_actor(info, wishes, pollers_at(server, info.path) if wishes.suspended else frozenset()),
+        actor=describe_actor(info, held),
         configured=_configured(server, board, info.path),
         claims=server.claims(board.section) if board is not None else (),
-        children=[describe_actor(child, wishes) for child in info.children[:_MOST_LISTED]],
+        children=[describe_actor(child, held) for child in info.children[:_MOST_LISTED]],
         events=server.history.events(info.path, 0, _LAST),
-        errors=server.history.errors(info.path, _LAST),
+        errors=_counted(server, server.history.errors(info.path, _LAST)),
         node=None if node is None or board is None else _node(server, board, node),
         values=describe_values(server, _values_of(server, board, info.path)[:_MOST_LISTED]),
         stack=inside["stack"],
@@ -283,7 +283,23 @@ class Failures:
 
 def _errors(server: Server, request: Errors, _peer: Peer) -> Failures:
     path = find_path(server, request.path)
-    return Failures(server.history.errors(path, max(0, min(request.limit, _MOST_LISTED))))
+    return Failures(_counted(server, server.history.errors(path, max(0, min(request.limit, _MOST_LISTED)))))
+
+
+def _counted(server: Server, errors: Sequence[Failure]) -> Sequence[Failure]:
+    """With how often reads have failed: the log has each only once."""
+    if all(each.event != _READ_FAILED for each in errors):
+        return errors
+    polls = from_all(server, "polls", server.boards)
+    by_poller = {place.poller: polls.get(place.path) for place in all_values(server) if place.value.is_driver}
+    counted = []
+    for each in errors:
+        poll = by_poller.get(each.path) if each.event == _READ_FAILED else None
+        in_row = poll["failures_in_row"] if poll is not None and poll["error"] == each.error else 0
+        if poll is not None and in_row > each.times:
+            each = replace(each, times=in_row, last=time.time() - (poll["age"] or 0.0))  # noqa: PLW2901 - the same, counted
+        counted.append(each)
+    return counted
 
 
 # -- threads ---------------------------------------------------------------------------------------------------------

@@ -155,6 +155,24 @@ def pollers_at(server: Server, path: str) -> frozenset[str]:
     return frozenset(each for each in pollers if covers(path, each))
 
 
+def held_back(server: Server) -> frozenset[str]:
+    """All places whose polls are held back: pollers, and nodes and buses all of whose pollers are."""
+    wishes = server.running.wishes.current
+    if not wishes.suspended:
+        return frozenset()
+    held: set[str] = set()
+    for board in server.boards:
+        places = Places.of(f"/buses/{board.section}")
+        pollers = pollers_of(board)
+        held |= {each for each in pollers if wishes.holds_back(each)}
+        above = [f"/buses/{board.section}", places.bus, places.pollers]
+        for path in (*above, *(places.node(node) for node in board.nodes.values())):
+            below = pollers_at(server, path)
+            if below and below <= held:
+                held.add(path)
+    return frozenset(held)
+
+
 def _paths(server: Server, name: str) -> Iterator[str]:
     name = name.strip()
     yield name if name == "/" else name.rstrip("/")

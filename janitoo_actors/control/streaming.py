@@ -59,7 +59,7 @@ def _trace(server: Server, request: Trace, _peer: Peer) -> Stream:
     board = board_of(server, path)
     about = (path, request.type, request.rate, request.seconds)
     source: Iterator[Mapping[str, Any] | int | None]
-    if board is not None and board.remote is not None and path != f"/buses/{board.section}":
+    if board is not None and board.remote is not None:
         source = board.remote.stream("trace", *about)
     else:
         source = server.inside.trace(*about)

@@ -82,7 +82,17 @@ class NodeActor(LightActor):
         }
 
     def on_start(self) -> None:
-        """A node without pollers works as soon as its bus does."""
+        """A node without pollers works as soon as its bus does; one whose pollers run already, as they do."""
+        for uuid in list(self._unread):
+            value = self._node.values[uuid]
+            if self.system.lookup(self._places.poller(self._node, uuid)) is None:
+                # It starts after its node, and tells.
+                continue
+            if value.polls.at and not value.suspended:
+                self._health[uuid] = value.polls.error
+                self._unread.discard(uuid)
+            elif value.suspended or not value.poll_delay:
+                self._unread.discard(uuid)
         self._update_state()
 
     def on_stop(self) -> None:

@@ -116,8 +116,12 @@ class Poller(LightActor):
         return None
 
     def _poll(self) -> None:
-        if self._waiting or self._value.suspended:
-            # The bus is still at the last one: another would only wait behind it. Or somebody wants none.
+        if self._waiting:
+            # The bus is still at the last one: another would only wait behind it.
+            return
+        if self._value.suspended:
+            # Somebody wants no polls: its node does not wait for them.
+            self._tell_health()
             return
         self._waiting = True
         self._token += 1
@@ -216,10 +220,11 @@ class Poller(LightActor):
 
     def _tell_health(self) -> None:
         # A node that has been restarted meanwhile knows nothing yet.
-        told = (self.system.lookup(self._node_path), self._error, self._delay > 0)
+        polled = self._delay > 0 and not self._value.suspended
+        told = (self.system.lookup(self._node_path), self._error, polled)
         if told == self._told:
             return
-        if self.tell_path(self._node_path, ValueHealth(self._value.uuid, self._error, polled=self._delay > 0)):
+        if self.tell_path(self._node_path, ValueHealth(self._value.uuid, self._error, polled=polled)):
             self._told = told
 
 

@@ -28,10 +28,6 @@ class Wishes:
         """Whether the polls of a place are held back."""
         return any(covers(each, path) for each in self.suspended)
 
-    def holds_back_all(self, path: str, pollers: frozenset[str]) -> bool:
-        """Whether all polls at and below a place are held back, and there are some."""
-        return self.holds_back(path) or (bool(pollers) and all(self.holds_back(each) for each in pollers))
-
 
 class WishList:
     """The wishes of a server. Any thread.
