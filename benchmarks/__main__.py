@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import actors, failing, growing, machine, path, requests, resting, starting
+from benchmarks import actors, console, failing, growing, machine, path, requests, resting, starting
 from benchmarks.context import Context
 from benchmarks.figures import Figure, markdown, table
 
@@ -24,6 +24,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Context], Iterator[Figure]]]] = {
     "actors": actors.actors,
     "path": path.path,
     "failing": failing.failing,
+    "console": console.console,
 }
 _BUILD: Final = Path("build")
 

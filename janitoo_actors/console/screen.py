@@ -94,7 +94,11 @@ class Screen:
             style = styles[number] if number < len(styles) else ""
             first, *rest = (printable(cell) for cell in row)
             table.add_row(Text(first, style=style), *(Text(cell) for cell in rest))
-        self._console.print(table)
+        with self._console.capture() as captured:
+            self._console.print(table)
+        for line in captured.get().splitlines():
+            # It fills each line up to the width of the column.
+            print(line.rstrip(), flush=True)
 
     def fit(self, text: str, used: int) -> str:
         """The text, cut to what is left of a line."""

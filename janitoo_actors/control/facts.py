@@ -160,10 +160,13 @@ def _of_actors(server: Server, infos: Sequence[ActorInfo]) -> Iterator[Reason]:
         if info.state == ChildState.RESTARTING.value:
             retry = "" if info.retry_in is None else f"; the next try is in {info.retry_in:.0f} s"
             yield Reason("warning", info.path, f"it waits for its next start: {info.last_exit}{retry}")
-        elif info.state == ChildState.STOPPED.value:
-            yield Reason("warning", info.path, "it is stopped")
         if info.mailbox > _MANY:
             yield Reason("warning", info.path, f"{info.mailbox} messages wait in its mailbox")
+        # Those after a child that waits for its next start wait with it.
+        waits = any(child.state == ChildState.RESTARTING.value for child in info.children)
+        for child in () if waits else info.children:
+            if child.state == ChildState.STOPPED.value:
+                yield Reason("warning", child.path, "it is stopped")
     backlog = server.system.dispatcher.backlog()
     if backlog > _MANY:
         yield Reason("critical", "/", f"{backlog} turns of actors wait for a worker")

@@ -341,8 +341,10 @@ def _remove_stale(path: Path, address: str) -> None:
 
 def _words_of(request: Any) -> dict[str, Any]:
     """What an act is about, for the log: not what is written, which may be a password."""
-    about = {each.name: getattr(request, each.name) for each in fields(request) if each.name not in {"path", "value"}}
-    return {**about, **({"about": request.path} if hasattr(request, "path") else {})}
+    # Not under the names that the log has for things of its own.
+    names = {"path": "about", "level": "to_level"}
+    keys = [each.name for each in fields(request) if each.name != "value"]
+    return {names.get(key, key): getattr(request, key) for key in keys}
 
 
 def _user(uid: int) -> str:

@@ -163,6 +163,24 @@ def test_what_is_wrong_is_said(words: str, code: int, said: str, console: Consol
     assert "Traceback" not in done.err
 
 
+def test_the_log_of_one_place_at_another_level(console: Console, place: Place) -> None:
+    poller = "path=/buses/two/pollers/0702/0001/temperature"
+    assert console("log", "two", "debug", "--for", "1m").code == 0
+    wait_for(lambda: f"{poller} took=" in place.process.err, TIMEOUT, "the messages of the other process are logged")
+    assert console("log", "two", "off").code == 0
+    # What it is told after its end is not logged.
+    wait_for(lambda: _is_quiet(place, poller), TIMEOUT, "it is as before")
+
+
+def _is_quiet(place: Place, text: str) -> bool:
+    before = place.process.err.count(text)
+    reads = place.ask("values", path="0702/0001/temperature")["values"][0]["reads"]
+    wait_for(
+        lambda: place.ask("values", path="0702/0001/temperature")["values"][0]["reads"] > reads + 1, TIMEOUT, "it polls"
+    )
+    return place.process.err.count(text) == before
+
+
 def test_health_is_for_monitoring(console: Console, place: Place) -> None:
     done = console("health")
     assert done.code == 1

@@ -404,6 +404,27 @@ def test_it_answers_when_everything_hangs(
         place.close()
 
 
+def test_ten_thousand_actors_are_listed(tmp_path: Path, broker: Mosquitto) -> None:
+    made = Configuration(tmp_path, broker, pid_dir=tmp_path)
+    for number in range(10):
+        made.bus(f"bus{number}", [f"s{each}=station" for each in range(167)])
+    server = RunningServer(made.write(), registry())
+    path = control_path(server.path, tmp_path)
+    control = ControlServer(server.server, path, standard_requests())
+    try:
+        with Control(path, "my.conf") as client:
+
+            def all_of_them() -> Any:
+                actors = client.ask("tree", TIMEOUT)["actors"]
+                return actors if len(actors) > 10_000 else None
+
+            actors = wait_for(all_of_them, TIMEOUT * 2, "all are there")
+            assert {"/", "/buses/bus9/pollers/0710/0167/centre"} <= {each["path"] for each in actors}
+    finally:
+        control.close()
+        server.server.stop(TIMEOUT)
+
+
 # -- hostile ---------------------------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(
