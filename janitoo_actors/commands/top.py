@@ -18,6 +18,8 @@ _ANSWER: Final = 5.0
 _NO_COLOURS: Final = ("vt1", "vt2", "dumb")
 """How the names of terminals begin that know none."""
 
+_COERCED: Final = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -73,9 +75,11 @@ def _to_server(args: argparse.Namespace) -> Callable[[], Control]:
 def _knows_unicode(terminal: str) -> bool:
     if terminal.startswith(_NO_COLOURS):
         return False
-    # As the C library chooses; where nobody says anything, most terminals of today do.
-    locale = next((each for key in ("LC_ALL", "LC_CTYPE", "LANG") if (each := os.environ.get(key))), "")
-    _, _, charset = locale.partition(".")
+    # As the C library chooses; where nobody says anything, most terminals of today do. Python itself sets this
+    # LC_CTYPE where it does not know the locale.
+    ctype = os.environ.get("LC_CTYPE", "")
+    chosen = (os.environ.get("LC_ALL"), None if ctype in _COERCED else ctype, os.environ.get("LANG"))
+    _, _, charset = next((each for each in chosen if each), "").partition(".")
     try:
         return not charset or codecs.lookup(charset.partition("@")[0]).name == "utf-8"
     except LookupError:

@@ -10,14 +10,13 @@ from typing import Any, Final
 
 from janitoo_actors import __version__
 from janitoo_actors.control.looking import describe_actor
-from janitoo_actors.control.places import tree_of
+from janitoo_actors.control.places import held_back, tree_of
 from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.control.wire import ErrorCode, RequestError
 from janitoo_actors.runtime.figures import Branch, ask_processes, branch
 from janitoo_actors.runtime.history import Failure, Happened
 from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.server import Server
-from janitoo_actors.runtime.wishes import Wishes
 
 PROCESS_PATIENCE: Final = 0.2
 """Seconds that the processes of buses have, altogether: somebody looks every second, and one may hang."""
@@ -89,12 +88,10 @@ class _Marks:
     Attributes:
         errors: how often something has gone wrong there or below.
         took: seconds of the slowest of the last polls.
-        suspended: whether all polls of it are held back.
     """
 
     errors: dict[str, int] = field(default_factory=dict)
     took: dict[str, float] = field(default_factory=dict)
-    suspended: dict[str, bool] = field(default_factory=dict)
 
     def failed(self, path: str, times: int) -> None:
         """Count it for a place, and for all above it."""
@@ -104,12 +101,10 @@ class _Marks:
                 return
             path = path.rpartition("/")[0]
 
-    def polled(self, paths: Sequence[str], took: float | None, *, suspended: bool) -> None:
-        """A value is polled, for these places: its poller, its node, its bus."""
+    def polled(self, paths: Sequence[str], took: float) -> None:
+        """A value was polled, for these places: its poller, its node, its bus."""
         for path in paths:
-            if took is not None:
-                self.took[path] = max(took, self.took.get(path, 0.0))
-            self.suspended[path] = suspended and self.suspended.get(path, True)
+            self.took[path] = max(took, self.took.get(path, 0.0))
 
 
 def _overview(server: Server, request: Overview, _peer: Peer) -> Shown:
@@ -119,7 +114,7 @@ def _overview(server: Server, request: Overview, _peer: Peer) -> Shown:
     find = request.find[:_MOST_FOUND].lower()
     rows = _found(top, 0, "", find) if find else list(_opened(top, 0, wanted))
     limit = max(0, min(request.limit, _MOST_ROWS))
-    wishes = server.running.wishes.current
+    held = held_back(server)
     history = server.history
     last = history.errors(request.selected, 1)
     system = server.system
@@ -136,7 +131,7 @@ def _overview(server: Server, request: Overview, _peer: Peer) -> Shown:
         states=top.states,
         silent=silent,
         left_off=max(0, len(rows) - limit),
-        actors=[_described(*row, marks, wishes) for row in rows[:limit]],
+        actors=[_described(*row, marks, held) for row in rows[:limit]],
         selected=Selected(
             request.selected,
             history.events(request.selected, 0, max(0, min(request.events, _MOST_EVENTS))),
@@ -173,11 +168,10 @@ def _found(part: Branch, depth: int, above: str, text: str) -> list[tuple[Branch
     return []
 
 
-def _described(part: Branch, depth: int, is_open: bool, marks: _Marks, wishes: Wishes) -> dict[str, Any]:
+def _described(part: Branch, depth: int, is_open: bool, marks: _Marks, held: frozenset[str]) -> dict[str, Any]:
     info = part.info
     return {
-        **describe_actor(info, wishes),
-        "suspended": marks.suspended.get(info.path, False),
+        **describe_actor(info, held),
         "depth": depth,
         "open": is_open,
         "below": part.actors - 1,
@@ -210,8 +204,8 @@ def _marks(server: Server) -> tuple[_Marks, list[str]]:
         took = local if board.remote is None else told.get(board.section, {})
         of_all = (places.bus, places.pollers, places.nodes, f"/buses/{board.section}", "/buses", "/")
         for node in board.nodes.values():
-            for value in node.values.values():
-                if value.is_driver and value.declared is not None and value.declared.is_polled:
-                    paths = (places.poller(node, value.uuid), places.node(node), *of_all)
-                    marks.polled(paths, took.get(f"{node.hadd}/{value.uuid}"), suspended=value.suspended)
+            for uuid in node.values:
+                seconds = took.get(f"{node.hadd}/{uuid}")
+                if seconds is not None:
+                    marks.polled((places.poller(node, uuid), places.node(node), *of_all), seconds)
     return marks, [board.section for board in boards if board.remote is not None and board.section not in told]

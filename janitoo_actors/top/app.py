@@ -153,10 +153,12 @@ class Top(App[None]):
 
     def on_acted(self, acted: Acted) -> None:
         """Show what came of an action."""
+        width = self.size.width
         words = f"{acted.title}: {'; '.join(acted.lines)}"
-        self.main.say(words, bad=not acted.done)
-        if len(words) > self.size.width:
-            # On a page of its own, where the line has no room for it.
+        brief = acted.done and len(acted.lines) == 1
+        self.main.say(acted.lines[0] if brief and len(words) > width else words, bad=not acted.done)
+        if not brief and len(words) > width:
+            # On a page of its own, where the line has no room for what must be read.
             self.show_page(acted.title, "\n".join(acted.lines))
         self.looker.look_now()
 

@@ -30,7 +30,7 @@ _FEW: Final = 10
 _MANY: Final = 100
 _LEAST_PATH: Final = 12
 _LEAST_GRAPH: Final = 5
-_STATE, _NUMBER = 11, 9
+_STATE, _RESTARTS = 11, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,13 @@ class Signs:
 UNICODE: Final = Signs("▾", "▸", "─", " ▁▂▃▄▅▆▇█", "…", "▼")
 ASCII: Final = Signs("-", "+", "-", " .:-=+*#@", "~", "v")
 
-_COLUMNS: Final = (("MAILBOX", Sort.MAILBOX), ("RATE/s", Sort.RATE), ("ERRORS", Sort.ERRORS), ("LATENCY", Sort.LATENCY))
+_COLUMNS: Final = (
+    ("MAIL", 6, Sort.MAILBOX),
+    ("RATE/s", 8, Sort.RATE),
+    ("ERR", 6, Sort.ERRORS),
+    ("LATENCY", 9, Sort.LATENCY),
+)
+"""The columns by which one may sort: their titles and widths."""
 
 
 def fit(text: str, width: int, signs: Signs) -> str:
@@ -93,10 +99,10 @@ def titles(model: Model, signs: Signs, width: int) -> Line:
     path = _path_width(width)
     shown = f"ACTOR ({len(model.rows)})" if not model.find else f"ACTOR  /{model.find} ({len(model.rows)})"
     line = [Segment(set_cell_size(fit(shown, path - 1, signs), path), REVERSE), Segment("STATE".ljust(_STATE), REVERSE)]
-    for title, sort in _COLUMNS:
+    for title, wide, sort in _COLUMNS:
         mark = signs.rising if model.sort is sort else " "
-        line.append(Segment(f"{mark}{title}".rjust(_NUMBER), REVERSE + BOLD if mark != " " else REVERSE))
-    return padded([*line, Segment("  RST".rjust(_NUMBER - 2), REVERSE)], width, REVERSE)
+        line.append(Segment(f"{mark}{title}".rjust(wide), REVERSE + BOLD if mark != " " else REVERSE))
+    return padded([*line, Segment("RST".rjust(_RESTARTS), REVERSE)], width, REVERSE)
 
 
 def row_line(row: Row, signs: Signs, width: int, *, selected: bool, stale: bool) -> Line:
@@ -111,12 +117,18 @@ def row_line(row: Row, signs: Signs, width: int, *, selected: bool, stale: bool)
     cells = [
         Segment(set_cell_size(fit(f"{indent}{sign} {name}", path - 1, signs), path), BOLD if row.can_open else PLAIN),
         Segment(fit(state, _STATE - 1, signs).ljust(_STATE), _state_style(state)),
-        Segment(count(told["all_mailbox"]).rjust(_NUMBER)),
-        Segment(_rate(row.rate).rjust(_NUMBER)),
-        Segment(count(told["errors"]).rjust(_NUMBER), RED if told["errors"] else DIM),
-        Segment(latency(told["latency"]).rjust(_NUMBER), RED if slow else PLAIN),
-        Segment(count(told["all_restarts"]).rjust(_NUMBER - 2), PLAIN if told["all_restarts"] else DIM),
     ]
+    numbers = (
+        (count(told["all_mailbox"]), PLAIN),
+        (_rate(row.rate), PLAIN),
+        (count(told["errors"]), RED if told["errors"] else DIM),
+        (latency(told["latency"]), RED if slow else PLAIN),
+    )
+    cells += [
+        Segment(text.rjust(wide), style) for (text, style), (_title, wide, _sort) in zip(numbers, _COLUMNS, strict=True)
+    ]
+    restarts = told["all_restarts"]
+    cells.append(Segment(count(restarts).rjust(_RESTARTS), PLAIN if restarts else DIM))
     over = REVERSE if selected else (DIM if stale else PLAIN)
     if selected or stale:
         # One style for the whole line: a colour behind the letters would hide them on some terminals.
@@ -220,7 +232,7 @@ def latency(seconds: float | None) -> str:
 
 
 def _path_width(width: int) -> int:
-    return max(_LEAST_PATH, width - _STATE - _NUMBER * (len(_COLUMNS) + 1) + 2)
+    return max(_LEAST_PATH, width - _STATE - sum(wide for _title, wide, _sort in _COLUMNS) - _RESTARTS)
 
 
 def _state_style(state: str) -> Style:
