@@ -33,7 +33,7 @@ UNIT = ROOT / "conf/janitoo@.service"
 CONFIGURATION = ROOT / "docs/configuration.md"
 TOOLS = ROOT / "docs/tools.md"
 
-COMMANDS = ("run", "reload", "console", "config", "query", "spy", "collect")
+COMMANDS = ("run", "reload", "console", "top", "config", "query", "spy", "collect")
 NAMES = frozenset({*COMMANDS, "node", "query", "diff"})
 # How a command is shown: alone, after a prompt, from the folder of the virtual environment. What it says has a colon.
 COMMAND = re.compile(

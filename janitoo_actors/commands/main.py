@@ -42,7 +42,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`janitoo run|reload|console|top|config|query|spy|collect …`. Blocks until the command is done; returns its exit code.
+    """`janitoo run|reload|console|top|…`, as `_COMMANDS` says. Blocks until it is done; returns its exit code.
 
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.

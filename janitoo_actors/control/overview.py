@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from janitoo_actors import __version__
@@ -88,10 +88,17 @@ class _Marks:
     Attributes:
         errors: how often something has gone wrong there or below.
         took: seconds of the slowest of the last polls.
+        failing: of a poller: how many reads in a row have failed, and why.
     """
 
     errors: dict[str, int] = field(default_factory=dict)
     took: dict[str, float] = field(default_factory=dict)
+    failing: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def times(self, failure: Failure) -> int:
+        """How often something has gone wrong: the log has reads that fail in the same way only once."""
+        in_row, error = self.failing.get(failure.path, (0, None))
+        return max(failure.times, in_row if error == failure.error else 0)
 
     def failed(self, path: str, times: int) -> None:
         """Count it for a place, and for all above it."""
@@ -135,7 +142,7 @@ def _overview(server: Server, request: Overview, _peer: Peer) -> Shown:
         selected=Selected(
             request.selected,
             history.events(request.selected, 0, max(0, min(request.events, _MOST_EVENTS))),
-            last[0] if last else None,
+            replace(last[0], times=marks.times(last[0])) if last else None,
         ),
     )
 
@@ -194,18 +201,22 @@ def _latency(part: Branch, marks: _Marks) -> float | None:
 def _marks(server: Server) -> tuple[_Marks, list[str]]:
     """What is known besides the tree, and the buses whose processes have not told it."""
     marks = _Marks()
-    for error in server.history.errors("/", _MOST_ROWS):
-        marks.failed(error.path.rstrip("/"), error.times)
     boards = server.boards
-    told = ask_processes(boards, "latencies", PROCESS_PATIENCE)
-    local = server.inside.latencies()
+    told = ask_processes(boards, "last_reads", PROCESS_PATIENCE)
+    local = server.inside.last_reads()
     for board in boards:
         places = Places.of(f"/buses/{board.section}")
-        took = local if board.remote is None else told.get(board.section, {})
+        reads = local if board.remote is None else told.get(board.section, {})
         of_all = (places.bus, places.pollers, places.nodes, f"/buses/{board.section}", "/buses", "/")
         for node in board.nodes.values():
             for uuid in node.values:
-                seconds = took.get(f"{node.hadd}/{uuid}")
-                if seconds is not None:
-                    marks.polled((places.poller(node, uuid), places.node(node), *of_all), seconds)
+                read = reads.get(f"{node.hadd}/{uuid}")
+                if read is not None:
+                    took, in_row, error = read
+                    poller = places.poller(node, uuid)
+                    marks.polled((poller, places.node(node), *of_all), took)
+                    if error is not None:
+                        marks.failing[poller] = (in_row, error)
+    for failure in server.history.errors("/", _MOST_ROWS):
+        marks.failed(failure.path.rstrip("/"), marks.times(failure))
     return marks, [board.section for board in boards if board.remote is not None and board.section not in told]

@@ -109,10 +109,13 @@ class Inside:
             for board in self._boards()
         }
 
-    def latencies(self) -> dict[str, float]:
-        """How long the last poll of each value that was polled has taken, by `0701/0001/temperature`."""
+    def last_reads(self) -> dict[str, tuple[float, int, str | None]]:
+        """Of each value that was polled, by `0701/0001/temperature`, what is shown all the time.
+
+        For how long its last poll has taken, how many in a row have failed, and why.
+        """
         return {
-            f"{node.hadd}/{value.uuid}": round(value.polls.took, 6)
+            f"{node.hadd}/{value.uuid}": (round(value.polls.took, 6), value.polls.in_row, value.polls.error)
             for board in self._boards()
             for node in board.nodes.values()
             for value in node.values.values()

@@ -58,8 +58,8 @@ Keys of janitoo top
   M  mailbox    R  rate    E  errors    L  latency    N  the start
 
 The figures of an actor are those of it and of all below.
-RATE/s   messages that were handled
-ERRORS   since the start, or since they were cleared
+MAIL     messages that wait       RATE/s  messages that were handled
+ERR      what has gone wrong, and how many reads in a row have failed
 LATENCY  the slowest of the last polls, or for how long one is at a message
 RST      restarts
 """
@@ -440,9 +440,10 @@ class ErrorsScreen(TextScreen):
         if not failures:
             self.pages.add("Nothing has gone wrong.")
         for each in failures:
-            times = f"{each['times']} times since {clock(each['first'])}" if each["times"] > 1 else "once"
-            self.pages.add(f"{clock(each['last'])}  {each['level']}  {each['path']}", BOLD)
-            self.pages.add(f"  {each['event']}: {each['error']}  ({times})")
+            times = f", {each['times']} times since {clock(each['first'])}" if each["times"] > 1 else ""
+            self.pages.add(f"{clock(each['last'])}  {each['level']}{times}", BOLD)
+            self.pages.add(f"  {each['path']}")
+            self.pages.add(f"  {each['event']}: {each['error']}")
             if each["traceback"]:
                 self.pages.add("\n".join(f"    {line}" for line in each["traceback"].rstrip().split("\n")), DIM)
 

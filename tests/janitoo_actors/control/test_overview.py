@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from brokers import Mosquitto
-from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, registry
+from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
+from janitoo_actors import log_watching
 from janitoo_actors.control.client import Control, NotServedError
 from janitoo_actors.control.requests import standard_requests
 from janitoo_actors.control.server import ControlServer
@@ -51,6 +53,8 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, broker: Mosquitto) -> Iterator[Place]:
+    # As the log of a server is set up: what happens is kept for whoever looks.
+    structlog.configure(processors=[log_watching.note, *structlog.get_config()["processors"]])
     made = Place(tmp_path, broker)
     made.server.wait_online()
     # What is in the process of a bus is told a moment later.
@@ -59,6 +63,7 @@ def place(tmp_path: Path, broker: Mosquitto) -> Iterator[Place]:
     SCRIPTS.reset()
     made.control.close()
     made.server.server.stop(TIMEOUT)
+    structlog.reset_defaults()
 
 
 def test_what_is_shut_is_summed_up(place: Place) -> None:
@@ -146,6 +151,18 @@ def test_errors_are_counted_up_to_the_root(place: Place) -> None:
     assert told["selected"]["path"] == SENSOR
     assert "wet" in told["selected"]["error"]["error"]
     assert place.ask(selected="/buses/far")["selected"]["error"] is None
+
+
+def test_reads_that_fail_again_and_again_are_counted(place: Place) -> None:
+    SCRIPTS["one__sensor"].read = raises(*[OSError("unplugged")] * 1000)
+
+    def counted() -> bool:
+        told = place.ask(open=["/buses/one", "/buses/one/pollers"], selected=SENSOR)
+        errors = {each["path"]: each["errors"] for each in told["actors"]}
+        # The node that goes down with it is one more.
+        return bool(errors[SENSOR] >= 3 and errors["/buses/one"] >= 4 and told["selected"]["error"]["times"] >= 3)
+
+    wait_for(counted, TIMEOUT, lambda: f"three of them: {place.ask(selected=SENSOR)}")
 
 
 @pytest.mark.parametrize("given", ["/buses", [1], {"/": 1}, 7])
