@@ -44,7 +44,7 @@ INCOMPLETE = re.compile(r"\w\|\w|…|<")
 SHELL = frozenset({"|", ">", "2>", "&", ";"})
 
 # Where the paths in the pages may be: for users, not of whoever wrote them.
-FOLDERS = frozenset({"dev", "etc", "home", "proc", "run", "sys", "tmp", "usr", "var"})
+FOLDERS = frozenset({"dev", "etc", "home", "mnt", "proc", "run", "sys", "tmp", "usr", "var"})
 # And what starts with a slash and is no file: topics, and places of actors.
 # Topics, paths of actors, and "per second".
 NO_FILES = frozenset(
@@ -60,7 +60,7 @@ class Block:
         page: its file.
         line: where in the page.
         info: what stands behind the fence: `ini` a whole file; `ini fragment` a part of one; `ini wrong` a whole file,
-            whose mistakes the page shows.
+            whose mistakes the page shows; `text` a screen; `yaml` a file of another program.
     """
 
     page: Path
@@ -202,7 +202,7 @@ def test_the_examples_of_the_keys_are_right(heading: str, tmp_path: Path) -> Non
 def test_there_is_something_to_test() -> None:
     assert len(CONFS) >= 2
     assert [len(of(info)) >= 1 for info in ("ini", "ini fragment", "ini wrong", "python")] == [True] * 4
-    known = {"", "ini", "ini fragment", "ini wrong", "python"}
+    known = {"", "ini", "ini fragment", "ini wrong", "python", "text", "yaml"}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in known] == []
 
 
@@ -279,13 +279,19 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def shown_commands() -> Iterator[tuple[str, str]]:
     """Where a command with arguments is shown, and the command."""
     for page in PAGES:
-        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        # Without the screens, as many lines as they are.
+        shown = re.sub(r"^```text\n.*?^```$", _blank, page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for number, line in enumerate(shown.splitlines(), start=1):
             for text in (line.strip(), *re.findall(r"`([^`]+)`", line)):
                 match = COMMAND.fullmatch(text)
                 # The name of a command alone is no command line.
                 named = match is None or not set(match[1].split()[1:]) - NAMES
                 if match is not None and not named and INCOMPLETE.search(match[1]) is None:
                     yield f"{page.name}:{number}", match[1]
+
+
+def _blank(match: re.Match[str]) -> str:
+    return "\n" * match[0].count("\n")
 
 
 def arguments_of(command: str) -> tuple[str, list[str]]:

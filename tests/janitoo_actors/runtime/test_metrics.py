@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ from janitoo_actors import __version__
 from janitoo_actors.runtime import metrics_http
 from janitoo_actors.runtime.figures import Totals
 from running_server import RunningServer, running
+from tool_runs import ROOT
 from waiting import wait_for
 
 
@@ -114,6 +116,27 @@ def test_the_figures_of_a_running_server(broker: Mosquitto, tmp_path: Path, free
         assert (second.get("read_seconds_max", bus="one", node="one__sensor") or 0) > 0
         assert all(family.documentation for family in second.families)
     assert not has_thread()
+
+
+def test_the_page_lists_what_there_is(broker: Mosquitto, tmp_path: Path, free_port: int) -> None:
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(janitoo_\w+)` \| (.*?) \|", page, re.MULTILINE))
+    made = configuration(tmp_path, broker, free_port)
+    made.bus("far", ["remote"], own={"isolation": "process"}, temperature_poll_0=0.1, order_0=tmp_path / "order")
+    with running(made.write(), registry()):
+        scrape = wait_scrape(free_port, lambda scrape: scrape.get("mqtt_queue_messages", bus="far") is not None, "all")
+    served = {
+        sample.name: ", ".join(f"`{label}`" for label in sample.labels)
+        for family in scrape.families
+        for sample in family.samples
+        if sample.name.startswith("janitoo_")
+    }
+    assert {name: set(labels.split(", ")) for name, labels in told.items()} == {
+        name: set(labels.split(", ")) for name, labels in served.items()
+    }
+    # And what is asked of them there.
+    rules = page.partition("What to be woken for")[2]
+    assert set(re.findall(r"janitoo_\w+", rules)) <= set(told)
 
 
 def test_no_series_for_each_poller(broker: Mosquitto, tmp_path: Path, free_port: int) -> None:
