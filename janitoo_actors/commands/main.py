@@ -22,6 +22,8 @@ READER_GONE: Final = 141
 _COMMANDS: Final = {
     "run": "run the buses of a configuration file",
     "reload": "have a running server take over its changed file",
+    "console": "look into a running server, and act on it",
+    "top": "watch a running server on a live screen",
     "query": "ask nodes, and read and write values",
     "network": "show the map of the network: every node, its state, and when it was last heard of",
     "spy": "print the messages of the network as they come",
@@ -42,7 +44,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`janitoo run|reload|check|config|query|network|spy|collect …`. Blocks until it is done; returns its exit code.
+    """`janitoo run|reload|console|top|…`, as `_COMMANDS` says. Blocks until it is done; returns its exit code.
 
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.

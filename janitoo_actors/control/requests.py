@@ -51,6 +51,8 @@ class Served(Generic[R]):
         kind: the dataclass of its keys.
         serve: called with the server, the request and who asks, on a thread of the client; gives a dataclass. It may
             block, and must not wait for an actor without a deadline. It raises RequestError where it cannot serve.
+            A stream is a generator: it gives what it has, or None where there is nothing for a moment; is sent whether
+            it is to end; and returns the last reply. It is begun after all that may be refused.
     """
 
     kind: type[R]
@@ -84,6 +86,11 @@ def standard_requests() -> Requests:
     requests.add("config", Config, Access.READ, _config)
     requests.add("diff", Diff, Access.READ, _diff)
     requests.add("reload", Reload, Access.ACT, _reload)
+    # Here and not above: each of them needs what is above.
+    from janitoo_actors.control import acting, facts, looking, overview, streaming, valuing
+
+    for module in (looking, overview, acting, valuing, streaming, facts):
+        module.add_to(requests)
     return requests
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from janitoo_actors.api.device import Device
 from janitoo_actors.configuration.model import BusConfig, NodeConfig
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import Discovery, NodeState
+from janitoo_actors.runtime.mqtt import MqttFigures
 from janitoo_actors.runtime.values import NodeValue, Role, node_values
+
+if TYPE_CHECKING:
+    from janitoo_actors.runtime.remote import Remote
 
 _SETTLED: Final = frozenset({NodeState.ONLINE, NodeState.OFFLINE})
 
@@ -31,6 +35,7 @@ class Node:
         values: by uuid, in the order of the replies of originals.
         state: as heartbeats say it.
         reason: why it is not online, for people; empty where it is.
+        beat_at: when it has beaten last, in `time.monotonic()`; 0 where it has not.
     """
 
     def __init__(self, config: NodeConfig, device_class: type[Device]) -> None:
@@ -40,6 +45,7 @@ class Node:
         self.values: Mapping[str, NodeValue] = {value.uuid: value for value in node_values(config, device_class)}
         self.state = NodeState.BOOT
         self.reason = ""
+        self.beat_at = 0.0
         self._options = dict(config.options)
         self._keeps_hadd = not config.hadd_assigned
 
@@ -118,6 +124,8 @@ class Board:
         controller: its number, the first half of its addresses.
         on_air: whether its link is connected; the link says so.
         is_absent: whether it has a process of its own, which is down: others answer for it.
+        mqtt: how its connection does.
+        remote: the way to its process; None where it runs in this one.
     """
 
     def __init__(self, config: BusConfig) -> None:
@@ -125,6 +133,8 @@ class Board:
         self.controller = config.node.hadd.controller
         self.on_air = False
         self.is_absent = False
+        self.mqtt = MqttFigures()
+        self.remote: Remote | None = None
         nodes = [Node(config.node, config.bus_class)]
         nodes += [Node(each.node, each.component_class) for each in config.components]
         self.nodes: Mapping[Hadd, Node] = {node.hadd: node for node in nodes}

@@ -16,6 +16,7 @@ from janitoo_actors.protocol.messages import NodeState, ValueRequest
 from janitoo_actors.runtime.answers import answer, refusal, success
 from janitoo_actors.runtime.board import Board, Node
 from janitoo_actors.runtime.messages import (
+    AskedHere,
     Configure,
     NodeChanged,
     PollEvery,
@@ -83,7 +84,17 @@ class NodeActor(LightActor):
         }
 
     def on_start(self) -> None:
-        """A node without pollers works as soon as its bus does."""
+        """A node without pollers works as soon as its bus does; one whose pollers run already, as they do."""
+        for uuid in list(self._unread):
+            value = self._node.values[uuid]
+            if self.system.lookup(self._places.poller(self._node, uuid)) is None:
+                # It starts after its node, and tells.
+                continue
+            if value.polls.at and not value.suspended:
+                self._health[uuid] = value.polls.error
+                self._unread.discard(uuid)
+            elif value.suspended or not value.poll_delay:
+                self._unread.discard(uuid)
         self._update_state()
 
     def on_stop(self) -> None:
@@ -236,6 +247,8 @@ class NodeActor(LightActor):
             self._reply(refusal(asked.request, error, asked.value), asked.request)
 
     def _reply(self, payload: dict[str, Any], request: ValueRequest) -> None:
+        if isinstance(request, AskedHere):
+            request.answered(payload)
         for publication in answer(payload, request, self._node.hadd):
             self.tell_path(self._places.link, publication)
 

@@ -1,0 +1,160 @@
+"""The streams, `trace` and `logs`, and `log`, which sets the level of a path."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from janitoo_actors.control.places import board_of, find_actor, find_path
+from janitoo_actors.control.requests import Access, Peer, Requests
+from janitoo_actors.control.wire import ErrorCode, RequestError
+from janitoo_actors.runtime.remote import NotToldError
+from janitoo_actors.runtime.server import Server
+from janitoo_actors.suggest import did_you_mean
+
+LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+_LONGEST: Final = 3_600.0
+_LONGEST_LEVEL: Final = 86_400.0
+_MOST_TRACED: Final = 10_000
+_FASTEST: Final = 200.0
+_MOST_LINES: Final = 2_000
+_LOOK_EVERY: Final = 0.2
+
+Stream = Generator[Mapping[str, Any] | None, bool, Mapping[str, Any]]
+
+
+def add_to(requests: Requests) -> None:
+    """Have these requests served."""
+    # What others write and read is shown: no matter of the group.
+    requests.add("trace", Trace, Access.ACT, _trace)
+    requests.add("logs", Logs, Access.READ, _logs)
+    requests.add("log", Log, Access.ACT, _log)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What do these actors handle?"""
+
+    path: str = "/"
+    type: str | None = None
+    max: int = 100
+    rate: float = 20.0
+    seconds: float = 30.0
+
+
+def _trace(server: Server, request: Trace, _peer: Peer) -> Stream:
+    _check("max", request.max, 1, _MOST_TRACED)
+    _check("rate", request.rate, 0.1, _FASTEST)
+    _check("seconds", request.seconds, 0.1, _LONGEST)
+    path = find_actor(server, request.path).path
+    board = board_of(server, path)
+    about = (path, request.type, request.rate, request.seconds)
+    source: Iterator[Mapping[str, Any] | int | None]
+    if board is not None and board.remote is not None:
+        source = board.remote.stream("trace", *about)
+    else:
+        source = server.inside.trace(*about)
+    return _traced(source, request)
+
+
+def _traced(source: Iterator[Any], request: Trace) -> Stream:
+    shown = passed_over = 0
+    ended = "time"
+    try:
+        for each in source:
+            if isinstance(each, int):
+                passed_over = each
+                continue
+            shown += each is not None
+            if (yield each):
+                ended = "asked"
+                break
+            if shown >= request.max:
+                ended = "max"
+                break
+    except NotToldError as error:
+        ended = str(error)
+    finally:
+        if isinstance(source, Generator):
+            source.close()
+    return {"ended": ended, "shown": shown, "passed_over": passed_over}
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """What is in the log?"""
+
+    path: str = "/"
+    lines: int = 50
+    follow: bool = False
+    level: str | None = None
+    seconds: float = _LONGEST
+
+
+def _logs(server: Server, request: Logs, _peer: Peer) -> Stream:
+    _check("lines", request.lines, 0, _MOST_LINES)
+    _check("seconds", request.seconds, 0.1, _LONGEST)
+    least = logging.DEBUG if request.level is None else _level(request.level)
+    return _followed(server, find_path(server, request.path), request, least)
+
+
+def _followed(server: Server, path: str, request: Logs, least: int) -> Stream:
+    due = time.monotonic() + request.seconds
+    history = server.history
+    last, shown, lines = 0, 0, request.lines
+    while True:
+        now = history.last
+        wanted = [each for each in history.events(path, last, _MOST_LINES) if LEVELS.get(each.level, 0) >= least]
+        for each in wanted[-lines:] if lines else []:
+            shown += 1
+            if (yield asdict(each)):
+                return {"ended": "asked", "shown": shown, "passed_over": 0}
+        last, lines = now, _MOST_LINES
+        if not request.follow:
+            return {"ended": "lines", "shown": shown, "passed_over": 0}
+        if time.monotonic() >= due:
+            return {"ended": "time", "shown": shown, "passed_over": 0}
+        if (yield None):
+            return {"ended": "asked", "shown": shown, "passed_over": 0}
+        history.wait(last, _LOOK_EVERY)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Log a place at a level, for a while; null: as it was."""
+
+    path: str
+    level: str | None = "debug"
+    seconds: float = 600.0
+
+
+def _log(server: Server, request: Log, _peer: Peer) -> Mapping[str, Any]:
+    _check("seconds", request.seconds, 0.1, _LONGEST_LEVEL)
+    level = None if request.level is None else _level(request.level)
+    path = find_path(server, request.path)
+    server.log_at(path, level, request.seconds)
+    until = None if level is None else round(time.time() + request.seconds, 1)
+    return {"path": path, "level": request.level, "until": until}
+
+
+def _level(name: str) -> int:
+    try:
+        return LEVELS[name.lower()]
+    except KeyError:
+        hint = did_you_mean(name, LEVELS) or f"; there are: {', '.join(LEVELS)}"
+        raise RequestError(ErrorCode.REFUSED, f"{name[:40]!r} is no level{hint}") from None
+
+
+def _check(key: str, given: float, least: float, most: float) -> None:
+    # NaN is neither.
+    if not least <= given <= most:
+        raise RequestError(ErrorCode.REFUSED, f"{key} = {given:g}: expected {least:g} to {most:g}")
