@@ -135,7 +135,7 @@ def test_check_as_a_program_says_the_same(tmp_path: Path) -> None:
     path.write_text("[hostsensor]\nhadd = 121/0\ncomponents.x = rpigpio.led\n")
     outcome = run_program("check", str(path))
     assert (outcome.code, outcome.err) == (78, "")
-    assert "no component 'rpigpio.led' is installed: pip install 'janitoo-actors[rpigpio]'" in outcome.out
+    assert "components.x = 'rpigpio.led': it works on a bus rpigpio" in outcome.out
 
 
 def test_password_is_not_shown(path: Path, tool: Tool) -> None:

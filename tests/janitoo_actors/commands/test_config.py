@@ -165,8 +165,8 @@ def test_commented_lines_of_init_are_right_too(path: Path, tool: Tool, monkeypat
     monkeypatch.setattr(Registry, "installed", lambda: Registry({"nut": example_drivers.NutBus}, {}))
     text = tool("config", "init", "nut").out
     Path("mqtt").write_text("s3cret\n")
-    # Those that need something of this machine, or of another key.
-    needy = ("broker = ", "broker_ca_file", "broker_password", "key_0_", "memory_max")
+    # Those that need something of this machine, another package, or another key.
+    needy = ("broker = ", "broker_ca_file", "broker_password", "extensions", "key_0_", "memory_max")
     lines = [
         line[1:] if line.startswith("#") and not line.startswith(("# ", *(f"#{each}" for each in needy))) else line
         for line in text.splitlines()

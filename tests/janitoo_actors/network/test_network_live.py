@@ -496,11 +496,12 @@ from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.runtime.server import Server
 server = Server(load(Path({str(path)!r}), Registry.installed()))
-print(server.network, [name for name in sys.modules if name.startswith("janitoo_actors.network")])
-print([path for path in server.system.paths() if path.startswith("/network")])
+# The log goes to the other stream.
+print(server.network, [name for name in sys.modules if name.startswith("janitoo_actors.network")], file=sys.stderr)
+print([path for path in server.system.paths() if path.startswith("/network")], file=sys.stderr)
 server.stop(5)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ)
     )
-    assert {"None []", "[]"} <= set(done.stdout.splitlines())
+    assert {"None []", "[]"} <= set(done.stderr.splitlines())
