@@ -69,23 +69,24 @@ def test_what_is_shut_is_summed_up(place: Place) -> None:
     told = place.ask()
     assert [(each["path"], each["depth"], each["open"]) for each in told["actors"]] == [
         ("/", 0, True),
+        ("/absent", 1, False),
         ("/buses", 1, True),
         ("/buses/one", 2, False),
         ("/buses/far", 2, False),
     ]
     assert (told["service"], told["file"], told["silent"], told["left_off"]) == ("attic", str(place.server.path), [], 0)
     infos = [info for info in place.server.infos() if info.path.startswith("/buses/one/")]
-    one = told["actors"][2]
+    one = told["actors"][3]
     assert one["below"] == len(infos) > 5
     assert one["all_handled"] > one["handled"]
     everything = place.ask(open=[info.path for info in place.server.infos()])
     assert sum(told["states"].values()) == len(everything["actors"])
     own = [each["handled"] for each in everything["actors"] if each["path"].startswith("/buses/one")]
-    assert everything["actors"][2]["all_handled"] == sum(own)
+    assert everything["actors"][3]["all_handled"] == sum(own)
 
 
 def test_what_is_open_is_shown(place: Place) -> None:
-    assert place.paths(open=["/buses/one"])[2:] == [
+    assert place.paths(open=["/buses/one"])[3:] == [
         "/buses/one",
         "/buses/one/link",
         "/buses/one/bus",
@@ -97,7 +98,7 @@ def test_what_is_open_is_shown(place: Place) -> None:
     assert SENSOR not in place.paths(open=["/buses/one/pollers", "/nobody"])
     assert SENSOR in place.paths(open=["/buses/one", "/buses/one/pollers"])
     short = place.ask(open=["/buses/one"], limit=3)
-    assert (len(short["actors"]), short["left_off"]) == (3, 5)
+    assert (len(short["actors"]), short["left_off"]) == (3, 6)
 
 
 def test_find(place: Place) -> None:
@@ -132,7 +133,7 @@ def test_a_process_that_hangs_keeps_nobody_waiting(place: Place) -> None:
     finally:
         os.kill(pid, signal.SIGCONT)
     assert told["silent"] == ["far"]
-    one, far = told["actors"][2:]
+    one, far = told["actors"][3:]
     assert one["latency"] is not None
     assert far["below"] > 0, "what is known of it is shown"
 
