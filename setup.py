@@ -150,6 +150,7 @@ setup(
             "hostsensor.lmsensor = drivers.hostsensor.lmsensor:LmSensor",
             "nut.ups = drivers.nut:Ups",
             "rpi1wire.ds18b20 = drivers.onewire:Ds18b20",
+            "rpi1wire.thermometers = drivers.onewire:Thermometers",
             "rpibasic.dht = drivers.dht:Dht",
             "rpigpio.input = drivers.gpio:Input",
             "rpigpio.led = drivers.gpio:Led",

@@ -6,6 +6,7 @@ said where that is set up, in the device tree: `dtoverlay=dht11,gpiopin=4`.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -32,6 +33,13 @@ _DRIVER: Final = "dht11"
 """What the kernel calls all of them."""
 _PIN: Final = re.compile(r"dht11@([0-9a-f]+)")
 _THOUSANDTH: Final = 1000.0
+_TIMEOUT: Final = 3.0
+"""Seconds. The kernel gives the sensor one."""
+# What the kernel's driver means by its errors. Source: drivers/iio/humidity/dht11.c.
+_MEANS: Final[Mapping[int | None, str]] = {
+    errno.ETIMEDOUT: "does not answer: is it powered, wired to this pin, and its data line pulled up?",
+    errno.EIO: "answers with a wrong checksum: check its wires, and the resistor that pulls its data line up",
+}
 
 
 class Sensor(StrEnum):
@@ -97,7 +105,7 @@ class Dht(FilteredComponent):
 
     @temperature.reader
     def read_temperature(self, instance: Instance) -> float:
-        """°C. On the bus's thread; blocks for the kernel, some hundredths of a second.
+        """°C. On the bus's thread; blocks for the kernel, some hundredths of a second, and for 3 s at most.
 
         Raises:
             TemporaryError: the sensor does not answer, or what it says cannot be.
@@ -112,22 +120,31 @@ class Dht(FilteredComponent):
 
     def _measured(self, file: str, which: int) -> float:
         path = self._folder() / file
+        sensor, pin = self.setting("sensor"), self.setting("pin")
+        what = f"the {sensor} at pin {pin}"
         try:
-            number = float(path.read_text(encoding="ascii")) / _THOUSANDTH
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "what it says is no number"
-            sensor, pin = self.setting("sensor"), self.setting("pin")
-            raise TemporaryError(f"the {sensor} at pin {pin} does not answer ({why}): check its wires") from error
+            number = float(self.within(_TIMEOUT, what, lambda: _text(path), key=str(path))) / _THOUSANDTH
+        except TemporaryError:
+            # It is an OSError too, and says what it is.
+            raise
+        except OSError as error:
+            means = _MEANS.get(error.errno, f"does not answer ({error.strerror}): check its wires")
+            raise TemporaryError(f"{what} {means}") from error
+        except ValueError as error:
+            raise TemporaryError(f"{what} does not answer (what it says is no number): check its wires") from error
         limits = _RANGES[Sensor(self.setting("sensor"))][which]
         assert limits.minimum is not None
         assert limits.maximum is not None
         if not limits.minimum <= number <= limits.maximum:
-            raise TemporaryError(f"{number:g} is nothing that a {self.setting('sensor')} can measure")
+            can = f"{limits.minimum:g} to {limits.maximum:g}"
+            raise TemporaryError(f"{what} gives {number:g}, and a {sensor} can measure {can}: check sensor_0")
         return number
 
     def _folder(self) -> Path:
         """The IIO device of the sensor."""
         if self.device is not None:
+            if not self.device.exists():
+                raise TemporaryError(f"there is no {self.device}: {self._advice()}")
             return self.device
         found = [each for each in sorted(self.iio.glob("iio:device*")) if _name(each) == _DRIVER]
         pin = self.setting("pin")
@@ -135,13 +152,19 @@ class Dht(FilteredComponent):
         if at_pin:
             return at_pin[0]
         if not found:
-            raise TemporaryError(
-                f"the kernel has no DHT: enable it with dtoverlay=dht11,gpiopin={pin} in /boot/firmware/config.txt"
-            )
+            raise TemporaryError(f"the kernel has no DHT: {self._advice()}")
         if len(found) == 1 and _pin(found[0]) is None:
             return found[0]
         pins = ", ".join(f"{each.name} at pin {_pin(each)}" for each in found)
         raise ConfigurationError(f"the kernel has no DHT at pin {pin}; there are: {pins} (pin_0, or device)")
+
+    def _advice(self) -> str:
+        return f"enable it with dtoverlay=dht11,gpiopin={self.setting('pin')} in /boot/firmware/config.txt"
+
+
+def _text(path: Path) -> str:
+    """What the kernel says. Blocks until the sensor has answered."""
+    return path.read_text(encoding="ascii")
 
 
 def _name(folder: Path) -> str:

@@ -30,9 +30,11 @@ class TutorialBus(Stateful, Aggregate):
     product_name = "Tutorial"
     parts = (BasicBus, OneWireBus, HostsensorBus, GpioBus)
 
-    critical: Setting[float] = Setting("config_float", default=45.0, units="°C", help="The average from which it rings")
-    hysteresis: Setting[float] = Setting("config_float", default=2.0, units="°C", help="How far below that it stops")
-    wake_after: Setting[float] = Setting("config_float", default=3600.0, units="s", help="How long it sleeps")
+    critical: Setting[float] = Setting("config_float", default=45.0, units="°C", help="It rings from this average on")
+    hysteresis: Setting[float] = Setting(
+        "config_float", default=2.0, minimum=0, units="°C", help="It stops so far below"
+    )
+    wake_after: Setting[float] = Setting("config_float", default=3600.0, minimum=1, units="s", help="It sleeps so long")
     average = Value(
         "sensor_temperature", help="The average of the temperatures that are known", genre=Genre.BASIC, poll_delay=300
     )
@@ -58,7 +60,8 @@ class TutorialBus(Stateful, Aggregate):
 
     def heard(self, component: Component, uuid: str, data: Sequence[Any]) -> None:
         """A component has been read: where that is a temperature, see whether it is too hot."""
-        if uuid != _MEASURED:
+        if uuid != _MEASURED or self.current is self.sleeping:
+            # Also one that was on its way when it fell asleep.
             return
         if data[0] is None or not math.isfinite(data[0]):
             # One that fails counts no more; the others go on.

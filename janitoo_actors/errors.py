@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 
 class JanitooError(Exception):
     """Any error that the runtime raises on purpose."""
@@ -42,3 +44,10 @@ def said(error: BaseException) -> str:
     if text and isinstance(error, JanitooError | OSError):
         return text
     return f"{type(error).__name__}: {text or 'without a word'}"
+
+
+def bug(error: BaseException) -> dict[str, str]:
+    """Where a bug is, for the log: its `traceback`; nothing for what is wrong in the world or in the configuration."""
+    if isinstance(error, JanitooError | OSError):
+        return {}
+    return {"traceback": "".join(traceback.format_exception(error))}

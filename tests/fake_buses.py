@@ -88,6 +88,21 @@ class FakeBuses:
         else:
             self._write(file.name, data)
 
+    def plain(self, address: int, answer: bytes, number: int = 1) -> None:
+        """Have a chip without registers, which says the same whatever is written to it."""
+        self.adapter(number)
+        self._write(f"i2c-{number}-{address:02x}.answer", answer)
+
+    def port(self, address: int, outside: int = 0xFF, number: int = 1) -> None:
+        """Have eight lines with weak outputs, which start high, and what is outside may pull low."""
+        self.adapter(number)
+        self._write(f"i2c-{number}-{address:02x}.port", bytes((0xFF, outside)))
+
+    def sent(self, name: str) -> list[str]:
+        """What has been sent to such a chip (`i2c-1-20`), or to an SPI device that echoes, in hexadecimal."""
+        file = self._folder / f"{name}.sent"
+        return file.read_text().splitlines() if file.exists() else []
+
     def registers(self, address: int, register: int, count: int, number: int = 1) -> bytes:
         """What is in a chip."""
         return (self._folder / f"i2c-{number}-{address:02x}.reg").read_bytes()[register : register + count]
@@ -96,9 +111,23 @@ class FakeBuses:
         """Take a chip away."""
         (self._folder / f"i2c-{number}-{address:02x}.reg").unlink()
 
+    def bind(self, device: str, driver: str | None) -> None:
+        """Have a driver of the kernel have a device (`i2c/devices/1-0076`, `spi/devices/spi0.0`), or let it go."""
+        link = self._folder / "sys/bus" / device / "driver"
+        if driver is None:
+            link.unlink()
+            return
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(f"../../drivers/{driver}")
+        (link.parent / f"../../drivers/{driver}").resolve().mkdir(parents=True, exist_ok=True)
+
     def fail(self, name: str, error: int | None) -> None:
         """Have a chip (`i2c-1-76`) or a device (`spi0.0`) fail with an errno; with None it works again."""
         self._set(f"{name}.err", None if error is None else str(error))
+
+    def delay(self, name: str, seconds: float) -> None:
+        """Have a chip or a device answer late; with 0 at once again."""
+        self._set(f"{name}.delay", str(round(1000 * seconds)) if seconds else None)
 
     def stick(self, number: int = 1, *, stuck: bool = True) -> None:
         """Have a bus stuck: whoever uses it hangs."""

@@ -38,6 +38,8 @@ class Pins:
         driven: the levels that each pin has been driven to, one after the other; None where it was let go.
         wrong: pins that do not take the level that they are driven to.
         busy: pins that another program has.
+        failing: outputs that cannot be driven, nor have pulses.
+        is_open: whether the chip can be opened.
         edges_fail: whether the kernel refuses to tell of edges, as from 6.6 on.
         pulses: what is on each pin with pulses: frequency and duty cycle.
         shapes: what gives the level at a pin by the time, in the place of `drive`.
@@ -48,6 +50,8 @@ class Pins:
         self.driven: dict[int, list[int | None]] = defaultdict(list)
         self.wrong: set[int] = set()
         self.busy: set[int] = set()
+        self.failing: set[int] = set()
+        self.is_open = True
         self.edges_fail = False
         self.pulses: dict[int, tuple[float, float]] = {}
         self.shapes: dict[int, Callable[[], int]] = {}
@@ -123,6 +127,8 @@ class Pins:
 
     def setmode(self, mode: int) -> None:
         """Number pins so."""
+        if not self.is_open:
+            raise error("can not open gpiochip")
         if self._mode not in {None, mode}:
             raise ValueError("A different mode has already been set!")
         self._mode = mode
@@ -136,8 +142,10 @@ class Pins:
             if pull_up_down != PUD_OFF:
                 raise ValueError("pull_up_down parameter is not valid for outputs")
             with self._lock:
+                # As rpi-lgpio has it, an output that the process has already stays as it is.
+                fresh = self._direction.get(pin) != OUT
                 self._direction[pin] = OUT
-                self._write(pin, self._latch.get(pin, 0) if initial is None else int(initial))
+                self._write(pin, int(initial) if fresh and initial is not None else self._latch.get(pin, 0))
         elif direction == IN:
             if initial is not None:
                 raise ValueError("initial parameter is not valid for inputs")
@@ -228,6 +236,8 @@ class Pins:
         return channel
 
     def _write(self, pin: int, level: int) -> None:
+        if pin in self.failing:
+            raise error("GPIO write failed")
         self._latch[pin] = level
         self.driven[pin].append(level)
 
@@ -274,6 +284,8 @@ class _Pwm:
         """Begin."""
         if not 0 <= dc <= 100:
             raise ValueError("dutycycle must have a value from 0.0 to 100.0")
+        if self._pin in self._pins.failing:
+            raise error("GPIO write failed")
         self._duty = dc
         self._pins.pulses[self._pin] = (self._frequency, dc)
 

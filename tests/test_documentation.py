@@ -109,7 +109,8 @@ def test_every_key_of_system_is_in_the_reference(key: str) -> None:
 def test_there_is_something_to_test() -> None:
     assert len(CONFS) >= 2
     assert [len(of(info)) >= 1 for info in ("ini", "ini fragment", "ini wrong", "python")] == [True] * 4
-    known = {"", "ini", "ini fragment", "ini wrong", "mermaid", "python", "text", "yaml"}
+    # The one in sh is run with the tests of the simulator.
+    known = {"", "ini", "ini fragment", "ini wrong", "mermaid", "python", "sh", "text", "yaml"}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in known] == []
 
 

@@ -17,23 +17,33 @@ from drivers.libraries import library
 from janitoo_actors.api import (
     Applies,
     Bus,
+    BusLostError,
     Component,
     ConfigurationError,
     Hardware,
+    OptionProblem,
+    OptionsError,
     Setting,
     TemporaryError,
 )
+from janitoo_actors.errors import JanitooError
 
 _MODULE: Final = "RPi.GPIO"
 _FIFO: Final = ".lgd-nfy*"
-_LAST_PIN: Final = 53
+# Those after it are not for us, on no Pi: the card with the system is at 48 to 53 of most.
+_LAST_PIN: Final = 45
 # Of the header with 40 pins: the first 26 of them are those of the oldest.
 _OF_HEADER: Final[Mapping[int, int]] = MappingProxyType(
     {3: 2, 5: 3, 7: 4, 8: 14, 10: 15, 11: 17, 12: 18, 13: 27, 15: 22, 16: 23, 18: 24, 19: 10, 21: 9, 22: 25, 23: 11}
     | {24: 8, 26: 7, 27: 0, 28: 1, 29: 5, 31: 6, 32: 12, 33: 13, 35: 19, 36: 16, 37: 26, 38: 20, 40: 21}
 )
+_AGAIN: Final = 10.0
+"""Seconds between two tries to have a pin that another program has."""
 # The library has one for each pin and process, and no second one while somebody has the first: a bus that hangs, too.
 _PWMS: Final[dict[int, Any]] = {}
+# Who has set each pin up: to the library all threads of the process are one, and a thread that hung in it, and comes
+# back when its bus has been replaced, would drive the pins of the next bus, or give them back.
+_USERS: Final[dict[int, GpioComponent]] = {}
 
 
 class BoardMode(StrEnum):
@@ -109,9 +119,11 @@ class GpioBus(Bus):
         try:
             self.gpio.setmode(self.gpio.BCM)
         except self.errors as error:
-            raise TemporaryError(
-                f"{lines.chip()} cannot be opened: {error}; the server's user must be in the group gpio"
-            ) from error
+            raise TemporaryError(_why_not(lines.chip(), error)) from error
+
+    def open_component(self, component: Component) -> None:
+        """Open a component. It claims its pins itself: one that somebody else has keeps no other from working."""
+        component.open()
 
     def close(self) -> None:
         """There is nothing to close: components give back their pins, and others of the process may use the library."""
@@ -128,18 +140,20 @@ class GpioBus(Bus):
         """Whether it is RPi.GPIO itself, and not rpi-lgpio under its name."""
         return not hasattr(self.gpio, "lgpio")
 
-    def bcm(self, pin: int) -> int:
+    def bcm(self, pin: int | None) -> int:
         """The number of a pin as BCM has it.
 
         Raises:
-            ConfigurationError: the header has no such pin, or there is power or ground.
+            ConfigurationError: there is none; the header has no such pin, or there is power or ground.
         """
+        if pin is None:
+            raise ConfigurationError("the number of its pin: it must be there")
         if self.setting("boardmode") == BoardMode.BCM:
             return pin
         if pin not in _OF_HEADER:
             raise ConfigurationError(
-                f"there is no GPIO at pin {pin} of the header: expected one of {', '.join(map(str, _OF_HEADER))}, or "
-                f"boardmode_0 = BCM in [{self.uuid}]"
+                f"a pin of the header with a GPIO, as {', '.join(map(str, _OF_HEADER))}; or boardmode_0 = BCM in "
+                f"[{self.uuid}]"
             )
         return _OF_HEADER[pin]
 
@@ -147,7 +161,7 @@ class GpioBus(Bus):
 class GpioComponent(Component):
     """What is at one pin or several.
 
-    They are set up when the bus is opened; one that another program has is tried again with each read.
+    They are claimed and set up when the bus is opened; one that somebody else has is tried again with each read.
 
     Attributes:
         pin_settings: the settings that are pins.
@@ -165,63 +179,119 @@ class GpioComponent(Component):
         """Its pins.
 
         Raises:
-            ConfigurationError: one is not said, or is none.
+            OptionsError: one is not said, is none, or is said twice; all that is wrong.
         """
-        return [Hardware.gpio(self.bcm(uuid)) for uuid in self.pin_settings]
+        problems: list[OptionProblem] = []
+        first: dict[int, str] = {}
+        for uuid in self.pin_settings:
+            pin: int | None = self.setting(uuid)
+            try:
+                bcm = self.bus.bcm(pin)
+            except ConfigurationError as error:
+                problems.append(OptionProblem(f"{uuid}_0", pin if pin is None else str(pin), str(error)))
+                continue
+            other = first.setdefault(bcm, uuid)
+            if other != uuid:
+                problems.append(OptionProblem(f"{uuid}_0", str(pin), f"another pin than {other}_0"))
+        if problems:
+            raise OptionsError(problems)
+        return [Hardware.gpio(pin) for pin in first]
 
     def bcm(self, uuid: str = "pin") -> int:
-        """The number of the pin of a setting, as BCM has it. Raises as `takes`."""
-        pin: int | None = self.setting(uuid)
-        if pin is None:
-            raise ConfigurationError(f"expected {uuid}_0 = the number of its pin")
-        return self.bus.bcm(pin)
+        """The number of the pin of a setting, as BCM has it. ConfigurationError where it is none."""
+        return self.bus.bcm(self.setting(uuid))
 
     def open(self) -> None:
         """Set its pins up."""
         try:
             self.ready()
         except TemporaryError:
-            # The others need not wait for it. The first read tries again, and tells.
-            return
+            # The others need not wait for it: each read tries again, and tells. There may be none, as an input can do
+            # without polls; but without its pin it hears of no edges.
+            self.every(_AGAIN, self._read_all, key="again")
+
+    def _read_all(self) -> None:
+        """Have all values read, until the pins are set up."""
+        if self._is_ready:
+            self.cancel("again")
+        for uuid, value in self.values.items():
+            if value.is_polled:
+                self.changed(uuid)
 
     def close(self) -> None:
-        """Give its pins back."""
-        if self._is_ready:
-            self._is_ready = False
-            with self.explained():
-                self.give_back()
+        """Give its pins back: those that have been set up, and that no other has by now."""
+        self.cancel("again")
+        was_ready, self._is_ready = self._is_ready, False
+        failures: list[Exception] = []
+        # A copy: other buses set up theirs meanwhile.
+        for pin in [pin for pin, user in list(_USERS.items()) if user is self]:
+            try:
+                self.give_back(pin)
+            except self.bus.errors as error:
+                failures.append(error)
+            _USERS.pop(pin, None)
+        if failures and was_ready:
+            raise TemporaryError(f"the pins of {self.uuid} cannot be given back: {failures[0]}")
 
     def ready(self) -> None:
         """Set its pins up, where that has not been done.
 
         Raises:
-            TemporaryError: another program has one; it says which program.
+            TemporaryError: another bus, server or program has one; it says who.
+            BusLostError: the bus has been replaced, as it hung, and its pins are those of the next one.
         """
         if self._is_ready:
+            if any(_USERS.get(self.bcm(uuid)) is not self for uuid in self.pin_settings):
+                raise BusLostError(f"the pins of {self.uuid} are used by the bus that has replaced this one")
             return
+        for hardware in self.takes():
+            # A bus that hung, and has been replaced, gets none.
+            self.claim(hardware)
         try:
             self.set_up()
+        except JanitooError:
+            raise
         except self.bus.errors as error:
-            taken = {pin: by for pin in map(self.bcm, self.pin_settings) if (by := lines.holder(pin)) is not None}
-            if not taken:
-                raise TemporaryError(f"the pins of {self.uuid} cannot be set up: {error}") from error
-            who = " and ".join(f"the GPIO pin {pin} is taken by {by}" for pin, by in taken.items())
-            raise TemporaryError(f"{who}: end that, or use another pin") from error
+            raise TemporaryError(f"the pins of {self.uuid} cannot be set up: {error}") from error
         self._is_ready = True
 
     def set_up(self) -> None:
-        """Set its pins up: what the library raises goes to the caller."""
+        """Set its pins up, by `setup`: what the library raises goes to the caller."""
         raise NotImplementedError
 
-    def give_back(self) -> None:
-        """Leave its pins as they are to be without it: likewise."""
+    def give_back(self, pin: int) -> None:
+        """Leave a pin that has been set up as it is to be without it: likewise."""
         raise NotImplementedError
+
+    def setup(self, pin: int, direction: int, **how: int) -> None:
+        """Set one pin up; it is this component's from now on.
+
+        Raises:
+            TemporaryError: another program has it; it says which program.
+        """
+        # Of a bus that hung, and was replaced.
+        self.end_pwm(pin)
+        gpio = self.bus.gpio
+        try:
+            gpio.setup(pin, direction, **how)
+            level = how.get("initial")
+            if level is not None and gpio.input(pin) != level:
+                # rpi-lgpio leaves an output as it is that the process has already, as after a restart of the bus.
+                gpio.output(pin, level)
+        except self.bus.errors as error:
+            by = lines.holder(pin)
+            if by is None or pin in _USERS:
+                raise TemporaryError(f"the GPIO pin {pin} cannot be set up: {error}") from error
+            raise TemporaryError(f"the GPIO pin {pin} is taken by {by}: end that, or use another pin") from error
+        _USERS[pin] = self
 
     @contextmanager
     def explained(self) -> Iterator[None]:
         """Have what the library raises be a TemporaryError; the pins are set up again by the next call."""
         try:
             yield
+        except JanitooError:
+            raise
         except self.bus.errors as error:
             self._is_ready = False
             raise TemporaryError(f"the pins of {self.uuid} fail: {error}") from error
@@ -240,6 +310,15 @@ class GpioComponent(Component):
         found = _PWMS.pop(pin, None)
         if found is not None:
             found.stop()
+
+
+def _why_not(chip: Path, error: Exception) -> str:
+    """Why a chip cannot be opened, and what to do."""
+    if not chip.exists():
+        return f"there is no {chip}: the kernel has no GPIO here"
+    if not os.access(chip, os.R_OK | os.W_OK):
+        return f"{chip} may not be opened: add the server's user to the group gpio"
+    return f"{chip} cannot be opened: {error}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import structlog
 
 from drivers.gpio.bus import Active, GpioComponent, active_setting, pin_setting
-from janitoo_actors.api import Applies, Genre, Instance, Setting, Value
+from janitoo_actors.api import Applies, Genre, Instance, Setting, TemporaryError, Value
 
 _LOOKED: Final = 0.1
 """Seconds between two looks at the level, where the kernel does not tell of edges."""
@@ -51,12 +51,16 @@ class EdgeInput(GpioComponent):
     def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
         super().__init__(uuid, options)
         self._edge_at = -math.inf
+        self._settles = False
         self._level: bool | None = None
+        self._looked: bool | None = None
 
     def set_up(self) -> None:
         """Have an input, and be told of its edges."""
         gpio, pin = self.bus.gpio, self.bcm()
-        gpio.setup(pin, gpio.IN, pull_up_down=getattr(gpio, _PULLS[self.setting("pull")]))
+        self._level = self._looked = None
+        self._settles = False
+        self.setup(pin, gpio.IN, pull_up_down=getattr(gpio, _PULLS[self.setting("pull")]))
         # Of a bus that hung, and was replaced.
         gpio.remove_event_detect(pin)
         try:
@@ -67,10 +71,10 @@ class EdgeInput(GpioComponent):
             log.warning("edges_unavailable", node=self.uuid, pin=pin, error=f"{error}{advice}", looked_every=_LOOKED)
             self.every(_LOOKED, self._look, key="look")
 
-    def give_back(self) -> None:
+    def give_back(self, pin: int) -> None:
         """Be told no more."""
         self.cancel("look")
-        pin = self.bcm()
+        self.cancel("settle")
         self.bus.gpio.remove_event_detect(pin)
         self.bus.gpio.cleanup(pin)
 
@@ -81,28 +85,62 @@ class EdgeInput(GpioComponent):
             TemporaryError: the pin is another program's.
         """
         self.ready()
-        left = self._edge_at + self.setting("debounce") - time.monotonic()
-        if left > 0 and self._level is not None:
-            # There was an edge just now: what it is then counts.
-            self.after(left, lambda: self.changed(self.watched), key="settle")
-            return self._level
         with self.explained():
-            self._level = self._now()
+            now = self._now()
+        if self._level is None or not self.setting("debounce"):
+            self._level = now
+        elif now is not self._level:
+            if not self._settles:
+                # An edge that nobody has told of yet.
+                self._edge(None)
+            elif self._left <= 0:
+                self._level = now
         return self._level
+
+    @property
+    def _left(self) -> float:
+        """Seconds until the level counts that is there now."""
+        left: float = self._edge_at + self.setting("debounce") - time.monotonic()
+        return left
 
     def _now(self) -> bool:
         return bool(self.bus.gpio.input(self.bcm())) is (self.setting("active") == Active.HIGH)
 
     def _edge(self, _channel: Any) -> None:
-        """There was an edge. The library calls it, on its own thread."""
+        """There was an edge. The library calls it, on its own thread, and where it chatters thousands of times."""
         self._edge_at = time.monotonic()
-        self.changed(self.watched)
+        if not self._settles:
+            self._settles = True
+            self.soon(self._settle, key="edge")
+
+    def _settle(self) -> None:
+        """Have the level published when it has been there long enough, where it is another one then."""
+        # Before the look at the time: an edge after that says so anew.
+        self._settles = False
+        left = self._left
+        if left > 0:
+            self._settles = True
+            self.after(left, self._settle, key="settle")
+            return
+        before = self._level
+        try:
+            self.ready()
+            with self.explained():
+                self._level = self._now()
+        except TemporaryError:
+            # Whoever reads it tells of that.
+            self._level = None
+        if self._level is None or self._level is not before:
+            self.changed(self.watched)
 
     def _look(self) -> None:
         """Find out whether there was an edge."""
         if not self._is_ready:
+            # Begun anew when it is set up.
             self.cancel("look")
-        elif self._now() is not self._level:
+            return
+        before, self._looked = self._looked, self._now()
+        if self._looked is not (self._level if before is None else before):
             self._edge(None)
 
 

@@ -13,6 +13,7 @@ BLINK: Final = "blink"
 _HALF: Final = 50.0
 _FULL: Final = 100.0
 _LARGEST: Final = 255
+_BLACK: Final = "#000000"
 
 
 def _frequency_setting(default: float, maximum: float, help: str) -> Setting[float]:
@@ -44,13 +45,13 @@ class Led(OutputPin):
 
     def set_up(self) -> None:
         """Have an output that is off."""
-        gpio = self.bus.gpio
-        gpio.setup(self.bcm(), gpio.OUT, initial=self.level_of(False))
+        self._blinks = False
+        self.setup(self.bcm(), self.bus.gpio.OUT, initial=self.level_of(False))
 
-    def give_back(self) -> None:
+    def give_back(self, pin: int) -> None:
         """Switch it off."""
         self._end_blinking()
-        self.bus.gpio.output(self.bcm(), self.level_of(False))
+        self.bus.gpio.output(pin, self.level_of(False))
 
     @switch.reader
     def read_switch(self, _instance: Instance) -> str:
@@ -90,17 +91,17 @@ class Pulsed(GpioComponent):
 
     def set_up(self) -> None:
         """Have outputs that are off."""
-        gpio = self.bus.gpio
-        off = int(self.setting("active") != Active.HIGH)
         for uuid in self.pin_settings:
-            gpio.setup(self.bcm(uuid), gpio.OUT, initial=off)
+            self.setup(self.bcm(uuid), self.bus.gpio.OUT, initial=self._off)
 
-    def give_back(self) -> None:
-        """Switch them off."""
-        off = int(self.setting("active") != Active.HIGH)
-        for uuid in self.pin_settings:
-            self.end_pwm(self.bcm(uuid))
-            self.bus.gpio.output(self.bcm(uuid), off)
+    def give_back(self, pin: int) -> None:
+        """Switch it off."""
+        self.end_pwm(pin)
+        self.bus.gpio.output(pin, self._off)
+
+    @property
+    def _off(self) -> int:
+        return int(self.setting("active") != Active.HIGH)
 
     def share(self, uuid: str, percent: float) -> None:
         """Have the pin of a setting be on for a part of the time."""
@@ -135,6 +136,11 @@ class Pwm(Pulsed):
     )
 
     _duty = 0
+
+    def set_up(self) -> None:
+        """Have an output that is off."""
+        super().set_up()
+        self._duty = 0
 
     @duty.reader
     def read_duty(self, _instance: Instance) -> int:
@@ -182,7 +188,12 @@ class Rgb(Pulsed):
         poll_delay=60,
     )
 
-    _color = "#000000"
+    _color = _BLACK
+
+    def set_up(self) -> None:
+        """Have outputs that are off."""
+        super().set_up()
+        self._color = _BLACK
 
     @color.reader
     def read_color(self, _instance: Instance) -> str:
@@ -207,5 +218,5 @@ class Rgb(Pulsed):
     @frequency.writer
     def write_frequency(self, _instance: Instance, data: float) -> None:
         """Pulse so from now on."""
-        if self._color != type(self)._color:
+        if self._color != _BLACK:
             self.change_frequency(data)

@@ -49,11 +49,17 @@ class Output(OutputPin):
     on_exit = Option(Choice(Level), default=Level.KEEP, help="What it is when the bus ends")
     switch = Value("action_switch_binary", help="Whether it is on", genre=Genre.USER, poll_delay=60)
 
+    _last: bool | None = None
+    """What was written last."""
+
     def set_up(self) -> None:
         """Have an output, with the level that it is to have from its first moment on."""
         gpio, pin = self.bus.gpio, self.bcm()
         level: int | None
-        if self.initial is Level.KEEP:
+        if self._last is not None:
+            # It has failed in between: what it is at the start is of another time.
+            level = self.level_of(self._last)
+        elif self.initial is Level.KEEP:
             level = lines.level_of_output(pin)
             if level is None and gpio.gpio_function(pin) != gpio.OUT:
                 # It was no output: there is nothing to keep.
@@ -62,14 +68,14 @@ class Output(OutputPin):
             level = self.level_of(self.initial is Level.ON)
         if level is None:
             # It is this process's, from before a restart of the bus; or the library has no means to disturb it.
-            gpio.setup(pin, gpio.OUT)
+            self.setup(pin, gpio.OUT)
         else:
-            gpio.setup(pin, gpio.OUT, initial=level)
+            self.setup(pin, gpio.OUT, initial=level)
 
-    def give_back(self) -> None:
+    def give_back(self, pin: int) -> None:
         """Leave it as it is to be. The library's own cleanup would make an input of it, and a relay would click."""
         if self.on_exit is not Level.KEEP:
-            self.bus.gpio.output(self.bcm(), self.level_of(self.on_exit is Level.ON))
+            self.bus.gpio.output(pin, self.level_of(self.on_exit is Level.ON))
 
     @switch.reader
     def read_switch(self, _instance: Instance) -> str:
@@ -82,3 +88,4 @@ class Output(OutputPin):
     def write_switch(self, _instance: Instance, data: str) -> None:
         """Switch it. Raises as `drive`."""
         self.drive(data == ON)
+        self._last = data == ON

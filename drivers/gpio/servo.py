@@ -49,14 +49,13 @@ class Servo(GpioComponent):
 
     def set_up(self) -> None:
         """Have an output without pulses."""
-        gpio = self.bus.gpio
-        gpio.setup(self.bcm(), gpio.OUT, initial=gpio.LOW)
+        self.setup(self.bcm(), self.bus.gpio.OUT, initial=self.bus.gpio.LOW)
 
-    def give_back(self) -> None:
+    def give_back(self, pin: int) -> None:
         """Let it loose."""
         self.cancel("release")
-        self.end_pwm(self.bcm())
-        self.bus.gpio.output(self.bcm(), self.bus.gpio.LOW)
+        self.end_pwm(pin)
+        self.bus.gpio.output(pin, self.bus.gpio.LOW)
 
     @angle.reader
     def read_angle(self, _instance: Instance) -> int | None:

@@ -38,13 +38,12 @@ class Sonic(GpioComponent, FilteredComponent):
     def set_up(self) -> None:
         """Have an output and an input."""
         gpio = self.bus.gpio
-        gpio.setup(self.bcm("pin_trigger"), gpio.OUT, initial=gpio.LOW)
-        gpio.setup(self.bcm("pin_echo"), gpio.IN)
+        self.setup(self.bcm("pin_trigger"), gpio.OUT, initial=gpio.LOW)
+        self.setup(self.bcm("pin_echo"), gpio.IN)
 
-    def give_back(self) -> None:
-        """Leave both as inputs."""
-        for uuid in self.pin_settings:
-            self.bus.gpio.cleanup(self.bcm(uuid))
+    def give_back(self, pin: int) -> None:
+        """Leave it as an input."""
+        self.bus.gpio.cleanup(pin)
 
     @distance.reader
     def read_distance(self, instance: Instance) -> float:

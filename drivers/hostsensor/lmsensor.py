@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from drivers.libraries import library
-from janitoo_actors.api import Component, ConfigurationError, Instance, Instances, Setting, TemporaryError, Value
+from drivers.hostsensor.libsensors import DEFAULT_FILE, LIBRARY, Feature
+from janitoo_actors.api import (
+    Component,
+    ConfigurationError,
+    Instance,
+    Instances,
+    Setting,
+    TemporaryError,
+    Value,
+)
 
-_DEFAULT: Final = "/etc/sensors3.conf"
 _OID: Final = "hostsensor.lmsensor"
-_INPUT: Final = "_input"
-
-
-@dataclass(frozen=True, slots=True)
-class _Feature:
-    """One thing that a chip measures.
-
-    Attributes:
-        chip: the chip, as `coretemp-isa-0000`.
-        name: as `temp1`.
-        label: what the configuration of lm-sensors calls it.
-        source: what reads it: its `*_input`, and not its first part, which may be an alarm.
-    """
-
-    chip: str
-    name: str
-    label: str
-    source: Any
-
-    def is_called(self, text: str) -> bool:
-        """Whether a configuration means this one."""
-        return text in {self.name, self.label, f"{self.chip}/{self.name}", f"{self.chip}/{self.label}"}
+_TIMEOUT: Final = 3.0
+"""Seconds. A chip behind a bus that is stuck does not answer, and the kernel waits with it."""
 
 
 def _named(kind: str, unit: str) -> Instances:
@@ -45,21 +30,16 @@ def _named(kind: str, unit: str) -> Instances:
 
 
 class LmSensor(Component):
-    """Temperatures, voltages and fans of the main board.
-
-    Attributes:
-        users: how many components of this process use the library, which is to be begun once.
-    """
+    """Temperatures, voltages and fans of the main board. Chips may come and go."""
 
     oid = _OID
     name = "lm-sensors"
     product_name = "lm-sensors"
     product_type = "Software"
     requires = ("sensors",)
-    users: ClassVar[int] = 0
 
     config_filename: Setting[str] = Setting(
-        "config_string", default=_DEFAULT, help="The full path/name of config file to use"
+        "config_string", default=DEFAULT_FILE, help="The full path/name of config file to use"
     )
     temperature = Value(
         "sensor_temperature", help="The temperatures from lm-sensors", poll_delay=60, instances=_named("temp", "°C")
@@ -72,20 +52,18 @@ class LmSensor(Component):
         instances=_named("fan", "revolutions a minute"),
     )
 
-    _sensors: Any = None
-    _found: tuple[_Feature, ...] = ()
+    def __init__(self, uuid: str = "", options: Mapping[str, str] | None = None) -> None:
+        super().__init__(uuid, options)
+        # What was meant, by kind and configuration: the same when chips have come or gone.
+        self._meant: dict[tuple[str, str], str] = {}
 
     def close(self) -> None:
         """Give the library back."""
-        if self._sensors is not None:
-            sensors, self._sensors, self._found = self._sensors, None, ()
-            type(self).users -= 1
-            if not type(self).users:
-                sensors.cleanup()
+        LIBRARY.leave(self)
 
     @temperature.reader
     def read_temperature(self, instance: Instance) -> float | None:
-        """°C; None where the machine measures none. On the bus's thread; blocks for the kernel.
+        """°C; None where the machine measures none. On the bus's thread; blocks for the kernel, for 3 s at most.
 
         Raises:
             PermanentError: PySensors or libsensors is not installed.
@@ -105,42 +83,34 @@ class LmSensor(Component):
         return self._read("fan", instance.text)
 
     def _read(self, kind: str, text: str) -> float | None:
-        if self._sensors is None:
-            self._begin()
-        those = [each for each in self._found if each.name.rstrip("0123456789") == kind]
+        # Not when it is opened: what is wrong with it concerns no other component of the bus.
+        LIBRARY.join(self, self.config_filename, self.oid)
+        feature = self._picked(kind, text, LIBRARY.features())
+        if feature is None:
+            return None
+        name = str(feature)
+        # On the thread of the read: the chips may be others by then.
+        return self.within(_TIMEOUT, name, lambda: LIBRARY.value(lambda them: _of(name, them)))
+
+    def _picked(self, kind: str, text: str, features: Sequence[Feature]) -> Feature | None:
+        """What a configuration means; None where it means the first one, and there is none."""
+        meant = self._meant.get((kind, text))
+        if meant is not None:
+            return _of(meant, features)
+        those = [each for each in features if each.kind == kind]
         wanted = [each for each in those if not text or each.is_called(text)]
-        if not wanted:
-            if not text:
-                return None
-            names = ", ".join(f"{each.chip}/{each.name}" for each in those) or "none"
-            raise ConfigurationError(f"lm-sensors has no {text!r}: expected one of {names}")
-        try:
-            return float(wanted[0].source.get_value())
-        except self._sensors.SensorsError as error:
-            reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error
-            raise TemporaryError(f"{wanted[0].chip}/{wanted[0].name} cannot be read: {reason}") from error
-
-    def _begin(self) -> None:
-        """Begin to use the library, and find what there is: once, as each look at all chips takes memory for ever."""
-        sensors = library("sensors", _OID)
-        file = Path(self.setting("config_filename"))
-        if not type(self).users:
-            # A second time would double every chip.
-            if file.exists():
-                sensors.init(str(file).encode())
-            elif str(file) == _DEFAULT:
-                # With its own defaults: many machines have no file at all.
-                sensors._init(None)
-            else:
-                raise ConfigurationError(f"config_filename_0 = {file}: there is no such file")
-        type(self).users += 1
-        self._sensors = sensors
-        self._found = tuple(_features(sensors))
+        if wanted:
+            self._meant[kind, text] = str(wanted[0])
+            return wanted[0]
+        if not text:
+            return None
+        names = ", ".join(str(each) for each in those) or "none"
+        raise ConfigurationError(f"lm-sensors has no {text!r}: expected one of {names}")
 
 
-def _features(sensors: Any) -> Iterator[_Feature]:
-    for chip in sensors.iter_detected_chips():
-        for feature in chip:
-            source = next((each for each in feature if each.name == f"{feature.name}{_INPUT}"), None)
-            if source is not None:
-                yield _Feature(str(chip), feature.name, feature.label, source)
+def _of(name: str, features: Sequence[Feature]) -> Feature:
+    for each in features:
+        if str(each) == name:
+            return each
+    names = ", ".join(str(each) for each in features) or "none"
+    raise TemporaryError(f"{name} has gone: is its chip there, and its driver loaded? There are: {names}")

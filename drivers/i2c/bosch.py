@@ -28,15 +28,54 @@ _STATUS: Final = 0xF3
 _CONTROL: Final = 0xF4
 _CONFIG: Final = 0xF5
 _DATA: Final = 0xF7
-_CHIPS: Final = {0x58: "a BMP280", 0x56: "a BMP280", 0x57: "a BMP280", 0x60: "a BME280", 0x55: "a BMP180"}
+_CHIPS: Final = {
+    **dict.fromkeys((0x56, 0x57, 0x58), "a BMP280"),
+    0x60: "a BME280",
+    0x55: "a BMP180",
+    0x61: "a BME680",
+    0x50: "a BMP388",
+}
+_NOBODY: Final = frozenset({0x00, 0xFF})
+"""What a line gives that nobody drives, or that is held low."""
 _FORCED: Final = 0x25
 """Temperature and pressure measured once, in forced mode."""
 _MEASURING: Final = 0x08
+_COPYING: Final = 0x01
+"""It is still getting its calibration, as for a moment after its power has come."""
 _LONGEST: Final = 0.1
 """Seconds that a measurement may take; by the data sheet it is 9.3 ms."""
-_SKIPPED: Final = 0x80000
-"""What the chip gives for a measurement that it has not made; and of humidity:"""
-_SKIPPED_HUMIDITY: Final = 0x8000
+_NONE: Final = frozenset({0, 0x80000, 0xFFFFF})
+"""No measurements: the middle one is what the chip gives where it has made none; and of humidity:"""
+_NO_HUMIDITY: Final = frozenset({0, 0x8000, 0xFFFF})
+
+
+class BoschChip(I2cChip):
+    """A chip that has its own number.
+
+    Attributes:
+        chip_ids: which it may have.
+    """
+
+    chip_ids: ClassVar[tuple[int, ...]] = ()
+
+    def set_up(self) -> None:
+        """Check the chip.
+
+        Raises:
+            TemporaryError: it does not say what it is.
+            ConfigurationError: it is another one.
+        """
+        (chip,) = self._read(_ID, 1)
+        if chip in _NOBODY:
+            raise TemporaryError(
+                f"what is at {self._at:#04x} says {chip:#04x} and not which chip it is: check its wires"
+            )
+        if chip not in self.chip_ids:
+            found = _CHIPS.get(chip, f"an unknown chip ({chip:#04x})")
+            raise ConfigurationError(f"there is {found} at {self._at:#04x}, and no {self.name}: configure that one")
+
+
+_NO_CALIBRATION: Final = "the calibration of the chip is not readable: check its wires"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +88,11 @@ class Trimming:
 
     @classmethod
     def read(cls, first: bytes, humid: bytes = b"") -> Trimming:
-        """From the 26 bytes at 0x88, and the 7 at 0xE1 of a BME280."""
+        """From the 26 bytes at 0x88, and the 7 at 0xE1 of a BME280. TemporaryError where that is none."""
         numbers = struct.unpack("<HhhHhhhhhhhh", first[:24])
+        # T1 and P1, in the middle of their ranges in all chips.
+        if {numbers[0], numbers[3]} & {0, 0xFFFF} or humid[:2] in {b"\0\0", b"\xff\xff"}:
+            raise TemporaryError(_NO_CALIBRATION)
         h: tuple[int, ...] = ()
         if humid:
             h2, h3, e4, e5, e6, h6 = struct.unpack("<hBbBbb", humid)
@@ -71,7 +113,7 @@ class Trimming:
         one = (p3 * one * one / 524288 + p2 * one) / 524288
         one = (1 + one / 32768) * p1
         if one == 0:
-            raise TemporaryError("the chip has no calibration: is it a sound one?")
+            raise TemporaryError(_NO_CALIBRATION)
         pressure = (1048576 - raw - two / 4096) * 6250 / one
         return pressure + (p9 * pressure * pressure / 2147483648 + pressure * p8 / 32768 + p7) / 16
 
@@ -91,7 +133,7 @@ class _Sample:
     humidity: float
 
 
-class Bmp280(I2cChip):
+class Bmp280(BoschChip):
     """Temperature and pressure."""
 
     oid = "rpii2c.bmp280"
@@ -109,13 +151,13 @@ class Bmp280(I2cChip):
     _sample: _Sample | None = None
 
     def set_up(self) -> None:
-        """Check the chip, and read its calibration."""
-        (chip,) = self._read(_ID, 1)
-        if chip not in self.chip_ids:
-            found = _CHIPS.get(chip, f"an unknown chip ({chip:#04x})")
-            raise ConfigurationError(f"there is {found} at {self._at:#04x}, and no {self.name}: configure that one")
+        """Check the chip, read its calibration, and have it sleep between measurements."""
+        super().set_up()
+        self._wait_for(_COPYING, "it does not get its calibration ready")
         humid = self._read(_CALIBRATION_H, 7) if self.is_humid else b""
         self._trimming = Trimming.read(self._read(_CALIBRATION, 26), humid)
+        # Asleep, as it may pass over its configuration otherwise.
+        self._write(_CONTROL, 0)
         self._write(_CONFIG, 0)
 
     def lost(self) -> None:
@@ -156,23 +198,27 @@ class Bmp280(I2cChip):
         if self.is_humid:
             self._write(_CONTROL_HUMIDITY, 1)
         self._write(_CONTROL, _FORCED)
-        due = time.monotonic() + _LONGEST
-        while self._read(_STATUS, 1)[0] & _MEASURING:
-            if time.monotonic() > due:
-                self.lost()
-                raise TemporaryError(f"the measurement takes longer than {_LONGEST:g} s")
-            time.sleep(0.002)
+        self._wait_for(_MEASURING, "the measurement takes too long")
         data = self._read(_DATA, 8 if self.is_humid else 6)
         raw_pressure = data[0] << 12 | data[1] << 4 | data[2] >> 4
         raw_temperature = data[3] << 12 | data[4] << 4 | data[5] >> 4
         raw_humidity = data[6] << 8 | data[7] if self.is_humid else 0
-        skipped = raw_temperature in {0, _SKIPPED} or raw_pressure == _SKIPPED or raw_humidity == _SKIPPED_HUMIDITY
+        skipped = {raw_temperature, raw_pressure} & _NONE or (self.is_humid and raw_humidity in _NO_HUMIDITY)
         if skipped or self._trimming is None:
             self.lost()
             raise TemporaryError("the chip has not measured: it may have lost its power for a moment")
         fine = self._trimming.fine(raw_temperature)
         humidity = self._trimming.humidity(raw_humidity, fine) if self.is_humid else math.nan
         return _Sample(time.monotonic(), fine / 5120, self._trimming.pressure(raw_pressure, fine), humidity)
+
+    def _wait_for(self, bit: int, problem: str) -> None:
+        """Wait until a bit of the status is gone."""
+        due = time.monotonic() + _LONGEST
+        while self._read(_STATUS, 1)[0] & bit:
+            if time.monotonic() > due:
+                self.lost()
+                raise TemporaryError(f"{problem}: more than {_LONGEST:g} s")
+            time.sleep(0.002)
 
 
 class Bme280(Bmp280):
@@ -200,8 +246,8 @@ _CONTROL_180: Final = 0xF4
 _DATA_180: Final = 0xF6
 _TEMPERATURE_180: Final = 0x2E
 _PRESSURE_180: Final = 0x34
-_ID_180: Final = 0x55
 _HIGH_BIT: Final = 0x80000000
+_NO_NUMBER: Final = "the chip gives numbers that cannot be: check its wires"
 _WAIT_180: Final = (0.005, 0.008, 0.014, 0.026)
 """Seconds of a measurement of pressure, by oversampling; of temperature, the first."""
 
@@ -221,22 +267,26 @@ class Calibration180:
         numbers = struct.unpack(">hhhHHHhhhhh", data)
         if any(each in {0, -1, 0xFFFF} for each in numbers):
             # By the data sheet, none of them is: the communication is broken.
-            raise TemporaryError("the calibration of the chip is not readable: check its wires")
+            raise TemporaryError(_NO_CALIBRATION)
         return cls(numbers[:6], numbers[6:8], numbers[9], numbers[10])
 
     def b5(self, raw: int) -> int:
-        """From the raw temperature; a sixteenth of it is tenths of °C."""
+        """From the raw temperature; a sixteenth of it is tenths of °C. TemporaryError where that cannot be."""
         one = (raw - self.ac[5]) * self.ac[4] >> 15
+        if one + self.md == 0:
+            raise TemporaryError(_NO_NUMBER)
         return one + (self.mc << 11) // (one + self.md)
 
     def pressure(self, raw: int, b5: int, oversampling: int) -> int:
-        """Pa."""
+        """Pa. TemporaryError where that cannot be."""
         ac1, ac2, ac3, ac4 = self.ac[:4]
         b6 = b5 - 4000
         x3 = (self.b[1] * (b6 * b6 >> 12) >> 11) + (ac2 * b6 >> 11)
         b3 = ((ac1 * 4 + x3 << oversampling) + 2) // 4
         x3 = (ac3 * b6 >> 13) + (self.b[0] * (b6 * b6 >> 12) >> 16) + 2 >> 2
         b4 = ac4 * (x3 + 32768) >> 15
+        if b4 == 0:
+            raise TemporaryError(_NO_NUMBER)
         b7 = (raw - b3) * (50000 >> oversampling)
         p = b7 * 2 // b4 if b7 < _HIGH_BIT else b7 // b4 * 2
         x1 = (p >> 8) * (p >> 8)
@@ -245,12 +295,13 @@ class Calibration180:
         return p + (x1 + x2 + 3791 >> 4)
 
 
-class Bmp180(I2cChip):
+class Bmp180(BoschChip):
     """Temperature and pressure, of an older kind."""
 
     oid = "rpii2c.bmp180"
     name = "BMP180"
     product_name = "BMP180 temperature and pressure sensor"
+    chip_ids = (0x55,)
     oversampling: Final = 3
     filtered_values: ClassVar[Mapping[str, Limits]] = {"temperature": Limits(-40, 85), "pressure": _PRESSURE}
 
@@ -262,10 +313,7 @@ class Bmp180(I2cChip):
 
     def set_up(self) -> None:
         """Check the chip, and read its calibration."""
-        (chip,) = self._read(_ID, 1)
-        if chip != _ID_180:
-            found = _CHIPS.get(chip, f"an unknown chip ({chip:#04x})")
-            raise ConfigurationError(f"there is {found} at {self._at:#04x}, and no {self.name}: configure that one")
+        super().set_up()
         self._calibration = Calibration180.read(self._read(_CALIBRATION_180, 22))
 
     @temperature.reader

@@ -6,14 +6,31 @@ import errno
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
+from drivers.holders import kernel_driver, programs_with
 from drivers.libraries import library
-from janitoo_actors.api import Bus, BusLostError, ConfigurationError, Hardware, Option, TemporaryError, Whole
+from janitoo_actors.api import (
+    Bus,
+    BusLostError,
+    ConfigurationError,
+    Hardware,
+    Option,
+    PermanentError,
+    TemporaryError,
+    Whole,
+)
 
 _SILENCES: Final = 3
 """Times in a row that one chip does not answer: then the adapter is opened anew."""
-_NO_ANSWER: Final = frozenset({errno.EREMOTEIO, errno.ENXIO})
+_NO_ANSWER: Final = "does not answer: is it wired, powered, and at this address?"
+_WHY: Final = {
+    errno.EREMOTEIO: _NO_ANSWER,
+    errno.ENXIO: _NO_ANSWER,
+    errno.ETIMEDOUT: "holds the bus for too long (timeout)",
+    errno.EAGAIN: "was not reached: another master has taken the bus meanwhile (arbitration)",
+}
+_DEVICES: Final = Path("/sys/bus/i2c/devices")
 _GONE: Final = frozenset({errno.ENODEV, errno.EBADF, errno.ENOENT})
 
 
@@ -22,16 +39,12 @@ class I2cBus(Bus):
 
     What fails on it is one chip's failure, unless the adapter itself is gone. Chips that fall silent after hours come
     back when the adapter is opened anew: it is, where one does not answer several times in a row.
-
-    Attributes:
-        sysfs: where the kernel shows its I2C devices; another place in tests.
     """
 
     oid = "rpii2c"
     name = "I2C bus"
     requires = ("smbus2",)
     busnum = Option(Whole(0, 255), default=1, help="The number of the adapter: 1 for /dev/i2c-1")
-    sysfs: ClassVar[Path] = Path("/sys/bus/i2c/devices")
 
     _adapter: Any = None
     _smbus2: Any = None
@@ -67,9 +80,8 @@ class I2cBus(Bus):
             ConfigurationError: one does; with how to take it from there.
         """
         device = f"{self.busnum}-{address:04x}"
-        driver = self.sysfs / device / "driver"
-        if driver.exists():
-            name = driver.resolve().name
+        name = kernel_driver(_DEVICES / device)
+        if name is not None:
             raise ConfigurationError(
                 f"the kernel's driver {name} has the chip at {address:#04x} of the I2C adapter {self.busnum}: "
                 f"take it from there: echo {device} > /sys/bus/i2c/drivers/{name}/unbind"
@@ -81,15 +93,22 @@ class I2cBus(Bus):
         Raises:
             TemporaryError: the chip does not answer.
             BusLostError: the adapter is gone.
+            PermanentError: the adapter cannot do this.
         """
-        write = self._smbus2.i2c_msg.write(address, [register])
-        read = self._smbus2.i2c_msg.read(address, count)
-        self._transfer(address, write, read)
-        return bytes(read)
+        return self.exchange(address, (register,), count)
 
     def write_register(self, address: int, register: int, data: Iterable[int]) -> None:
         """Write bytes from a register of a chip on. Blocks and raises as `read_register`."""
-        self._transfer(address, self._smbus2.i2c_msg.write(address, [register, *data]))
+        self.exchange(address, (register, *data), 0)
+
+    def exchange(self, address: int, send: Iterable[int], count: int) -> bytes:
+        """Send bytes to a chip, then read so many; either may be nothing. Blocks and raises as `read_register`."""
+        data = tuple(send)
+        messages = [self._smbus2.i2c_msg.write(address, data)] if data else []
+        if count:
+            messages.append(self._smbus2.i2c_msg.read(address, count))
+        self._transfer(address, *messages)
+        return bytes(messages[-1]) if count else b""
 
     def _transfer(self, address: int, *messages: Any) -> None:
         try:
@@ -105,6 +124,8 @@ class I2cBus(Bus):
             self._adapter = self._smbus2.SMBus(self.busnum)
         except FileNotFoundError as error:
             advice = next(iter(self.takes())).advice
+            if (_DEVICES / f"i2c-{self.busnum}").exists():
+                advice = "the adapter works, and has no device file: load a module of the kernel with modprobe i2c-dev"
             raise TemporaryError(f"there is no /dev/i2c-{self.busnum}: {advice}") from error
         except PermissionError as error:
             text = f"/dev/i2c-{self.busnum} may not be opened: add the server's user to the group i2c"
@@ -112,19 +133,20 @@ class I2cBus(Bus):
         except OSError as error:
             raise TemporaryError(f"/dev/i2c-{self.busnum} cannot be opened: {error.strerror}") from error
 
-    def _failure(self, error: OSError, address: int) -> TemporaryError | BusLostError:
+    def _failure(self, error: OSError, address: int) -> TemporaryError | PermanentError:
         chip = f"the chip at {address:#04x} of the I2C adapter {self.busnum}"
         if error.errno in _GONE:
             return BusLostError(f"the I2C adapter {self.busnum} is gone: {error.strerror}")
+        if error.errno == errno.EOPNOTSUPP:
+            return PermanentError(f"the I2C adapter {self.busnum} speaks SMBus only: use one that speaks I2C")
         self._silent[address] += 1
         if self._silent[address] >= _SILENCES or error.errno == errno.ETIMEDOUT:
             # Opened again with the next read.
             self._silent[address] = 0
             self.close()
-        if error.errno in _NO_ANSWER:
-            return TemporaryError(f"{chip} does not answer: is it wired, powered, and at this address?")
-        if error.errno == errno.ETIMEDOUT:
-            return TemporaryError(f"{chip} holds the bus for too long (timeout)")
         if error.errno == errno.EBUSY:
-            return TemporaryError(f"{chip} is busy: a driver of the kernel has it")
-        return TemporaryError(f"{chip}: {error.strerror or error}")
+            programs = programs_with(Path(f"/dev/i2c-{self.busnum}"))
+            others = f": {programs} has it open too" if programs else ", and no other program is seen that has it open"
+            return TemporaryError(f"{chip} was not reached: the bus is busy{others}")
+        why = _WHY.get(error.errno or 0)
+        return TemporaryError(f"{chip}: {error.strerror or error}" if why is None else f"{chip} {why}")

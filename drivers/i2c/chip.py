@@ -78,17 +78,15 @@ class I2cChip(FilteredComponent):
         return at
 
     def _read(self, register: int, count: int) -> bytes:
-        try:
-            return self.bus.read_register(self._at, register, count)
-        except Exception:
-            # Whatever it was, and however it is told: nothing is known of the chip any more.
-            self.lost()
-            raise
+        return self._exchange((register,), count)
 
     def _write(self, register: int, *data: int) -> None:
+        self._exchange((register, *data), 0)
+
+    def _exchange(self, send: Iterable[int], count: int) -> bytes:
         try:
-            self.bus.write_register(self._at, register, data)
+            return self.bus.exchange(self._at, send, count)
         except Exception:
-            # As above.
+            # Whatever it was, and however it is told: nothing is known of the chip any more.
             self.lost()
             raise

@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from drivers.dividers import divider
 from drivers.filters import Limits
 from drivers.i2c.chip import I2cAddress, I2cChip
 from janitoo_actors.api import Choice, Genre, Instance, Instances, Number, Option, TemporaryError, Value
+
+_LOST: Final = (
+    "the chip has not kept its settings ({found:#06x} for {expected:#06x}): it has lost its power for a moment, or its "
+    "wires are bad"
+)
+_LONGEST: Final = 0.1
+"""Seconds that a conversion may take; by the settings here, it is 8 ms at most."""
 
 # -- ADS1115 ----------------------------------------------------------------------------------------------------------
 
@@ -20,8 +28,6 @@ _START: Final = 0x8000
 _SINGLE: Final = 0x0100
 _RATE_128: Final = 0x0080
 _NO_COMPARATOR: Final = 0x0003
-_LONGEST: Final = 0.1
-"""Seconds that a conversion may take; at 128 a second it is 8 ms."""
 
 
 class Range(StrEnum):
@@ -54,6 +60,15 @@ class Ads1115(I2cChip):
     range = Option(
         Choice(Range), default=Range.V4, help="The voltage that is full scale; never above that of the supply"
     )
+    own_range = Option(
+        Choice(Range),
+        key="range",
+        of="voltage",
+        help="range of one instance",
+        default_text="that of range",
+        example=Range.V4,
+    )
+    scale, own_scale = divider("voltage")
     voltage = Value(
         "sensor_voltage",
         help="The voltage at an input",
@@ -74,23 +89,29 @@ class Ads1115(I2cChip):
         Raises:
             TemporaryError: the chip does not answer, or the voltage is out of its range.
         """
-        return self.filtered("voltage", instance.index, lambda: self._convert(instance.config))
+        return self.filtered("voltage", instance.index, lambda: self._convert(instance))
 
-    def _convert(self, channel: int) -> float:
+    def _convert(self, instance: Instance) -> float:
         self.ready()
-        gain = list(Range).index(self.range)
+        channel: int = instance.config
+        full: Range = self.option("range", instance.index)
+        gain = list(Range).index(full)
         config = _START | channel << 12 | gain << 9 | _SINGLE | _RATE_128 | _NO_COMPARATOR
         self._write(_CONFIG, config >> 8, config & 0xFF)
         due = time.monotonic() + _LONGEST
-        while not self._read(_CONFIG, 1)[0] & _START >> 8:
+        while not (found := int.from_bytes(self._read(_CONFIG, 2), "big")) & _START:
             if time.monotonic() > due:
                 self.lost()
                 raise TemporaryError(f"the conversion takes longer than {_LONGEST:g} s")
             time.sleep(0.002)
+        if found != config:
+            self.lost()
+            raise TemporaryError(_LOST.format(found=found, expected=config))
         raw = int.from_bytes(self._read(_CONVERSION, 2), "big", signed=True)
         if raw in {-0x8000, 0x7FFF}:
-            raise TemporaryError(f"the voltage is out of the range of {self.range.value} V: choose a larger range")
-        return raw * float(self.range.value) / 0x8000
+            raise TemporaryError(f"the voltage is out of the range of {full.value} V: choose a larger range")
+        factor: float = self.option("scale", instance.index)
+        return raw * float(full.value) / 0x8000 * factor
 
 
 # -- INA219 -----------------------------------------------------------------------------------------------------------
@@ -100,7 +121,6 @@ _INA_SHUNT: Final = 0x01
 _INA_BUS: Final = 0x02
 _INA_SETTINGS: Final = 0x399F
 """32 V, 320 mV at the shunt, 12 bits, measuring all the time: as after its reset."""
-_OVERFLOW: Final = 0x01
 _CONVERTED: Final = 0x02
 _SHUNT_STEP: Final = 0.00001
 _BUS_STEP: Final = 0.004
@@ -144,17 +164,29 @@ class Ina219(I2cChip):
         return self.filtered("power", instance.index, lambda: self._volts() * self._amperes())
 
     def _volts(self) -> float:
-        self.ready()
-        raw = int.from_bytes(self._read(_INA_BUS, 2), "big")
-        if not raw & _CONVERTED:
-            raise TemporaryError("the chip has not measured yet")
-        if raw & _OVERFLOW:
-            raise TemporaryError("the chip cannot compute: the current is out of its range")
-        return (raw >> 3) * _BUS_STEP
+        return (self._converted() >> 3) * _BUS_STEP
 
     def _amperes(self) -> float:
-        self.ready()
+        self._converted()
         volts = int.from_bytes(self._read(_INA_SHUNT, 2), "big", signed=True) * _SHUNT_STEP
         if abs(volts) >= _SHUNT_MOST:
             raise TemporaryError(f"{volts:g} V at the shunt is out of the range: choose a smaller shunt")
         return volts / self.shunt
+
+    def _converted(self) -> int:
+        """The register of the voltage, when the chip has measured since it has been set up.
+
+        Its lowest bit says that the current or the power that the chip computes is out of range: they are not used.
+        """
+        self.ready()
+        found = int.from_bytes(self._read(_INA_CONFIG, 2), "big")
+        if found != _INA_SETTINGS:
+            self.lost()
+            raise TemporaryError(_LOST.format(found=found, expected=_INA_SETTINGS))
+        due = time.monotonic() + _LONGEST
+        while not (raw := int.from_bytes(self._read(_INA_BUS, 2), "big")) & _CONVERTED:
+            if time.monotonic() > due:
+                self.lost()
+                raise TemporaryError(f"the chip has not measured within {_LONGEST:g} s")
+            time.sleep(0.001)
+        return raw

@@ -1,29 +1,20 @@
-"""Chips that put something out, and any chip by its description. Source: the data sheet of PCA9685."""
+"""Chips that put something out. Source: the data sheet of PCA9685."""
 
 from __future__ import annotations
 
-import math
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Final
 
-from drivers.fields import Field
-from drivers.filters import Limits
 from drivers.i2c.chip import I2cAddress, I2cChip
 from janitoo_actors.api import (
-    Bool,
     Choice,
+    ConfigurationError,
     Genre,
     Instance,
     Instances,
     Number,
     Option,
-    OptionType,
-    PermanentError,
     TemporaryError,
     Value,
 )
@@ -40,7 +31,10 @@ _RESTART: Final = 0x80
 _OSCILLATOR: Final = 25_000_000
 _STEPS: Final = 4096
 _FULL: Final = 0x10
+_RESERVED: Final = 0xE0
+"""Bits that are 0 in all chips."""
 _CHANNELS: Final = 16
+_TURN: Final = 180
 _WAKING: Final = 0.0005
 """Seconds that the oscillator needs."""
 
@@ -56,6 +50,26 @@ def _output(text: str) -> int:
     if not text.strip().isdecimal() or int(text) >= _CHANNELS:
         raise ValueError(f"expected an output from 0 to {_CHANNELS - 1}")
     return int(text)
+
+
+def _servo(text: str) -> int | None:
+    return _output(text) if text.strip() else None
+
+
+def _pulse(name: str, default: float, angle: int) -> tuple[Option[float], Option[float]]:
+    """The options for the length of a servo's pulse at an angle: of all servos, and of one."""
+    text = f"How long the pulse of a servo is at {angle} degrees, in milliseconds"
+    return (
+        Option(Number(0.1, 5), default=default, help=text, key=name),
+        Option(
+            Number(0.1, 5),
+            help=f"{name} of one servo",
+            default_text=f"that of {name}",
+            key=name,
+            of="angle",
+            example=str(default),
+        ),
+    )
 
 
 class Pca9685(I2cChip):
@@ -79,12 +93,31 @@ class Pca9685(I2cChip):
         instances=Instances(label="output", help="The number of the output", defaults=("0",), parse=_output),
     )
 
+    pulse_min, own_pulse_min = _pulse("pulse_min", 0.5, 0)
+    pulse_max, own_pulse_max = _pulse("pulse_max", 2.5, _TURN)
+    angle = Value(
+        "action_integer",
+        help="The angle of a servo at an output",
+        genre=Genre.USER,
+        units="°",
+        minimum=0,
+        maximum=_TURN,
+        poll_delay=300,
+        instances=Instances(label="output", help="The number of the output; empty for no servo", parse=_servo),
+    )
+
     def set_up(self) -> None:
-        """Set the frequency, where it is another one: that stops the outputs for a moment."""
+        """Set the frequency, where it is another one: that stops the outputs for a moment.
+
+        Raises:
+            TemporaryError: it cannot be set.
+        """
         (mode,) = self._read(_MODE1, 1)
         if self._read(_PRESCALE, 1)[0] != self._prescale:
             self._write(_MODE1, mode & ~_RESTART & 0xFF | _SLEEP | _AUTO_INCREMENT)
             self._write(_PRESCALE, self._prescale)
+            if self._read(_PRESCALE, 1)[0] != self._prescale:
+                raise TemporaryError(f"the chip has not taken its frequency: is it a {self.name}, and well wired?")
             (mode,) = self._read(_MODE1, 1)
         awake = mode & ~(_SLEEP | _RESTART) & 0xFF | _AUTO_INCREMENT
         self._write(_MODE1, awake)
@@ -113,14 +146,7 @@ class Pca9685(I2cChip):
     @duty.reader
     def read_duty(self, instance: Instance) -> int:
         """Percent, as the chip has it. On the bus's thread; blocks for the bus."""
-        self.ready()
-        data = self._read(_LED + 4 * instance.config, 4)
-        if data[3] & _FULL:
-            return 0
-        if data[1] & _FULL:
-            return 100
-        on, off = data[0] | data[1] << 8, data[2] | data[3] << 8
-        return round((off - on) % _STEPS * 100 / _STEPS)
+        return round(self._steps(instance.config) * 100 / _STEPS)
 
     @duty.writer
     def write_duty(self, instance: Instance, data: int) -> None:
@@ -129,150 +155,61 @@ class Pca9685(I2cChip):
         Raises:
             TemporaryError: the chip does not answer, or does not keep it.
         """
-        self.ready()
-        off = round(data * _STEPS / 100)
-        if data <= 0:
-            values = (0, 0, 0, _FULL)
-        elif off >= _STEPS:
-            values = (0, _FULL, 0, 0)
-        else:
-            values = (0, 0, off & 0xFF, off >> 8)
-        self._write(_LED + 4 * instance.config, *values)
-        if tuple(self._read(_LED + 4 * instance.config, 4)) != values:
-            raise TemporaryError(f"the chip has not taken {data} % for output {instance.config}")
+        self._set_steps(instance.config, round(data * _STEPS / 100))
 
+    @angle.reader
+    def read_angle(self, instance: Instance) -> int | None:
+        """Degrees, by the chip's pulse; None where there is none, and the servo is loose. As `read_duty`."""
+        if instance.config is None:
+            return None
+        steps = self._steps(instance.config)
+        first, last = self._pulses(instance.index)
+        return None if steps == 0 else min(max(round((steps - first) * _TURN / (last - first)), 0), _TURN)
 
-# -- any chip ---------------------------------------------------------------------------------------------------------
-
-_BYTE: Final = 0xFF
-_STEP: Final = re.compile(r"([^=]+)=(.+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Register:
-    """A register of a chip, and the number in it: `0x05 s16be scale=0.0625`."""
-
-    number: int
-    field: Field
-
-    @classmethod
-    def parse(cls, text: str) -> Register:
-        """Read its description. Raises ValueError with what is expected."""
-        number, _, rest = text.strip().partition(" ")
-        return cls(_byte(number), Field.parse(rest.strip() or "u8"))
-
-
-class Steps(OptionType[tuple[tuple[int, bytes], ...]]):
-    """Writes to registers, one after the other: `0x01=0x60 0xa0, 0x02=0`."""
-
-    name = "register writes"
-
-    @property
-    def allowed(self) -> str:
-        """What it may be."""
-        return "register writes with a comma between them, as 0x01=0x60 0xa0, 0x02=0"
-
-    def parse(self, text: str, folder: Path = Path()) -> tuple[tuple[int, bytes], ...]:  # noqa: ARG002 - no paths
-        """Read them."""
-        steps = []
-        for each in filter(None, (part.strip() for part in text.split(","))):
-            match = _STEP.fullmatch(each)
-            if match is None:
-                raise self.refused()
-            try:
-                steps.append((_byte(match[1]), bytes(_byte(byte) for byte in match[2].split())))
-            except ValueError:
-                raise self.refused() from None
-        return tuple(steps)
-
-    def text(self, data: Any) -> str:
-        """As the file has it."""
-        return ", ".join(f"{register:#04x}={' '.join(f'{byte:#04x}' for byte in values)}" for register, values in data)
-
-
-class AnyChip(I2cChip):
-    """A chip that has no driver of its own: its registers are described in the file."""
-
-    oid = "rpii2c.register"
-    name = "I2C chip"
-    product_name = "I2C chip"
-    filtered_values: ClassVar[Mapping[str, Limits]] = {"value": Limits()}
-
-    address = Option(I2cAddress(), help="The address of the chip")
-    setup = Option(Steps(), default=(), help="What is written to the chip before it is read, and after each failure")
-    writable = Option(Bool(), default=False, help="Whether the registers may be written")
-    value = Value(
-        "sensor_float",
-        help="The number in a register",
-        genre=Genre.BASIC,
-        poll_delay=60,
-        instances=Instances(
-            label="register",
-            help="A register and what is in it, as 0x05 s16be mask=0x1fff shift=0 scale=0.0625 offset=0",
-            defaults=("0x00 u8",),
-            parse=Register.parse,
-        ),
-    )
-    level = Value(
-        "action_string",
-        help="A register that is written",
-        genre=Genre.USER,
-        poll_delay=0,
-        instances=Instances(
-            label="register", help="As those of value", defaults=("0x00 u8",), follows="value", parse=Register.parse
-        ),
-    )
-
-    def set_up(self) -> None:
-        """Write what the file says."""
-        for register, data in self.setup:
-            self._write(register, *data)
-
-    @value.reader
-    def read_value(self, instance: Instance) -> float:
-        """The number. On the bus's thread; blocks for the bus."""
-        return self.filtered("value", instance.index, lambda: self._number(instance.config))
-
-    @level.reader
-    def read_level(self, instance: Instance) -> str:
-        """The number, as a text."""
-        return f"{self._number(instance.config):g}"
-
-    @level.writer
-    def write_level(self, instance: Instance, data: str) -> None:
-        """Write a number. On the bus's thread; blocks for the bus.
+    @angle.writer
+    def write_angle(self, instance: Instance, data: int) -> None:
+        """Turn a servo. It is held there. As `write_duty`.
 
         Raises:
-            ValueError: it is no number that the register can hold.
-            PermanentError: writing is not allowed.
-            TemporaryError: the chip does not answer, or does not keep it.
+            ConfigurationError: no servo is configured, or its pulses cannot be.
         """
-        if not self.writable:
-            raise PermanentError(f"[{self.uuid}] says writable = False: this chip is only read")
-        try:
-            number = float(data)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise ValueError("expected a number")
-        register: Register = instance.config
+        if instance.config is None:
+            raise ConfigurationError(f"[{self.uuid}] has no servo: expected angle_config_0, as 3")
+        first, last = self._pulses(instance.index)
+        self._set_steps(instance.config, round(first + (last - first) * data / _TURN))
+
+    def _pulses(self, index: int) -> tuple[float, float]:
+        """The pulses of a servo at 0 and 180 degrees, in steps."""
+        period = 1000 * _STEPS * (self._prescale + 1) / _OSCILLATOR
+        first, last = (self.option(key, index) * _STEPS / period for key in ("pulse_min", "pulse_max"))
+        if first == last or max(first, last) > _STEPS - 1:
+            keys = ", ".join(self.option_key(key, index) for key in ("pulse_min", "pulse_max"))
+            raise ConfigurationError(f"expected two pulses shorter than {period:.3g} ms: {keys}, frequency")
+        return first, last
+
+    def _steps(self, output: int) -> int:
+        """For how many of its 4096 steps an output is on."""
         self.ready()
-        before = self._read(register.number, register.field.size)
-        wanted = register.field.encode(number, before)
-        self._write(register.number, *wanted)
-        if register.field.decode(self._read(register.number, register.field.size)) != register.field.decode(wanted):
-            raise TemporaryError(f"the chip has not taken {data} for register {register.number:#04x}")
+        data = self._read(_LED + 4 * output, 4)
+        if (data[1] | data[3]) & _RESERVED:
+            self.lost()
+            text = f"the chip says {data.hex(' ')} for output {output}, which cannot be: check its wires"
+            raise TemporaryError(text)
+        if data[3] & _FULL:
+            return 0
+        if data[1] & _FULL:
+            return _STEPS
+        on, off = data[0] | data[1] << 8, data[2] | data[3] << 8
+        return (off - on) % _STEPS
 
-    def _number(self, register: Register) -> float:
+    def _set_steps(self, output: int, steps: int) -> None:
         self.ready()
-        return register.field.decode(self._read(register.number, register.field.size))
-
-
-def _byte(text: str) -> int:
-    try:
-        number = int(text.strip(), 0)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= _BYTE:
-        raise ValueError("expected a number from 0 to 0xff, as 0x1c")
-    return number
+        if steps <= 0:
+            values = (0, 0, 0, _FULL)
+        elif steps >= _STEPS:
+            values = (0, _FULL, 0, 0)
+        else:
+            values = (0, 0, steps & 0xFF, steps >> 8)
+        self._write(_LED + 4 * output, *values)
+        if tuple(self._read(_LED + 4 * output, 4)) != values:
+            raise TemporaryError(f"the chip has not taken {steps} of {_STEPS} for output {output}")

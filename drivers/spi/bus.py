@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import Any, Final
 
+from drivers.holders import kernel_driver
 from drivers.libraries import library
-from janitoo_actors.api import Bus, BusLostError, Hardware, Option, TemporaryError, Whole
+from janitoo_actors.api import Bus, BusLostError, ConfigurationError, Hardware, Option, TemporaryError, Whole
 
+_DEVICES: Final = Path("/sys/bus/spi/devices")
 _GONE: Final = frozenset({errno.ENODEV, errno.EBADF, errno.ESHUTDOWN})
 
 
@@ -37,6 +40,7 @@ class SpiBus(Bus):
 
         Raises:
             TemporaryError: it is not there now, or may not be opened.
+            ConfigurationError: a driver of the kernel has it.
         """
         device = self._spidev.SpiDev()
         name = f"/dev/spidev{self.busnum}.{chip_select}"
@@ -45,6 +49,11 @@ class SpiBus(Bus):
             device.max_speed_hz = speed
             device.mode = mode
         except FileNotFoundError as error:
+            driver = kernel_driver(_DEVICES / f"spi{self.busnum}.{chip_select}")
+            if driver is not None:
+                where = f"the chip select {self.busnum}.{chip_select}"
+                text = f"the kernel's driver {driver} has {where}: remove its overlay from /boot/firmware/config.txt"
+                raise ConfigurationError(text) from error
             raise TemporaryError(f"there is no {name}: {Hardware.spi(self.busnum, chip_select).advice}") from error
         except PermissionError as error:
             raise TemporaryError(f"{name} may not be opened: add the server's user to the group spi") from error

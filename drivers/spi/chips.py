@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-from drivers.fields import Field
+from drivers.dividers import divider
 from drivers.filters import FilteredComponent, Limits
 from drivers.spi.bus import SpiBus
 from janitoo_actors.api import Genre, Hardware, Instance, Instances, Number, Option, TemporaryError, Value, Whole
-
-_BYTE: Final = 0xFF
 
 
 class SpiChip(FilteredComponent):
@@ -35,6 +32,13 @@ class SpiChip(FilteredComponent):
         if port is not None:
             port.close()
 
+    def set_up(self) -> None:
+        """Give the chip its settings, when its device has been opened. Subclasses do; blocks for the bus."""
+
+    def lost(self) -> None:
+        """The chip has failed: it may have lost its power, and with it all settings."""
+        SpiChip.close(self)
+
     def transfer(self, data: Sequence[int]) -> bytes:
         """Send bytes; those that came meanwhile. On the bus's thread; blocks for the bus.
 
@@ -44,10 +48,11 @@ class SpiChip(FilteredComponent):
         """
         if self._port is None:
             self._port = self.bus.connect(self.device, self.speed, self.mode)
+            self.set_up()
         try:
             return bytes(self._port.xfer2(list(data)))
         except OSError as error:
-            self.close()
+            self.lost()
             raise self.bus.failure(error, self.device) from error
 
 
@@ -67,6 +72,7 @@ class Mcp3008(SpiChip):
     filtered_values: ClassVar[Mapping[str, Limits]] = {"voltage": Limits()}
 
     reference = Option(Number(0.1, 7), default=3.3, help="The reference voltage: what a full reading is")
+    scale, own_scale = divider("voltage")
     voltage = Value(
         "sensor_voltage",
         help="The voltage at an input",
@@ -84,20 +90,21 @@ class Mcp3008(SpiChip):
         Raises:
             TemporaryError: there is no chip, or the bus does not work.
         """
-        return self.filtered("voltage", instance.index, lambda: self._convert(instance.config))
+        return self.filtered("voltage", instance.index, lambda: self._convert(instance))
 
     def request(self, channel: int) -> tuple[int, int, int]:
         """What asks for a single-ended conversion."""
         return 1, 8 + channel << 4, 0
 
-    def _convert(self, channel: int) -> float:
-        answer = self.transfer(self.request(channel))
+    def _convert(self, instance: Instance) -> float:
+        answer = self.transfer(self.request(instance.config))
         low = self.bits - 8
         if answer[1] >> low & 1:
             # Before the number comes a zero: with no chip there, the line stays high.
             raise TemporaryError(f"no {self.name} answers at chip select {self.device}: is it wired and powered?")
         raw = (answer[1] & (1 << low) - 1) << 8 | answer[2]
-        return raw * self.reference / (1 << self.bits)
+        factor: float = self.option("scale", instance.index)
+        return raw * self.reference / (1 << self.bits) * factor
 
 
 class Mcp3208(Mcp3008):
@@ -111,64 +118,3 @@ class Mcp3208(Mcp3008):
     def request(self, channel: int) -> tuple[int, int, int]:
         """What asks for a single-ended conversion."""
         return 6 | channel >> 2, (channel & 3) << 6, 0
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """Bytes to send, and the number in the answer: `0x01 0x80 0x00 at=1 u16be mask=0x3ff`.
-
-    Attributes:
-        send: as many bytes as come back.
-        at: the first byte of the number.
-    """
-
-    send: bytes
-    at: int
-    field: Field
-
-    @classmethod
-    def parse(cls, text: str) -> Transfer:
-        """Read its description. Raises ValueError with what is expected."""
-        head, found, tail = text.partition("at=")
-        place, _, rest = tail.strip().partition(" ")
-        try:
-            send = bytes(int(each, 0) for each in head.split())
-            at = int(place, 0)
-        except ValueError:
-            raise ValueError("expected bytes to send, then at= and a type, as 0x01 0x80 0x00 at=1 u16be") from None
-        if not found or not send:
-            raise ValueError("expected bytes to send, then at= and a type, as 0x01 0x80 0x00 at=1 u16be")
-        field = Field.parse(rest.strip() or "u8")
-        if at < 0 or at + field.size > len(send):
-            raise ValueError(f"expected a number within the {len(send)} bytes of the answer")
-        return cls(send, at, field)
-
-
-class AnyTransfer(SpiChip):
-    """A chip that has no driver of its own: what is sent, and where the number is in the answer, are in the file."""
-
-    oid = "rpispi.transfer"
-    name = "SPI chip"
-    product_name = "SPI chip"
-    filtered_values: ClassVar[Mapping[str, Limits]] = {"value": Limits()}
-
-    value = Value(
-        "sensor_float",
-        help="The number in the answer",
-        genre=Genre.BASIC,
-        poll_delay=60,
-        instances=Instances(
-            label="transfer",
-            help="Bytes to send and where the number is, as 0x01 0x80 0x00 at=1 u16be mask=0x3ff scale=0.0032",
-            defaults=("0x00 at=0 u8",),
-            parse=Transfer.parse,
-        ),
-    )
-
-    @value.reader
-    def read_value(self, instance: Instance) -> float:
-        """The number. On the bus's thread; blocks for the bus."""
-        transfer: Transfer = instance.config
-        return self.filtered(
-            "value", instance.index, lambda: transfer.field.decode(self.transfer(transfer.send)[transfer.at :])
-        )

@@ -15,7 +15,8 @@ A component in full:
 from janitoo_actors.api.aggregate import Aggregate
 from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import DeviceBusyError, Hardware
-from janitoo_actors.api.device import Device, OptionProblem, OptionsError
+from janitoo_actors.api.device import Device
+from janitoo_actors.api.lines import OptionProblem, OptionsError
 from janitoo_actors.api.machine import State, Stateful, Transition
 from janitoo_actors.api.options import (
     Bool,
@@ -31,9 +32,10 @@ from janitoo_actors.api.options import (
     Whole,
 )
 from janitoo_actors.api.places import DevicePath, FilePath, Host, Port, Secret, SecretText
-from janitoo_actors.api.runtime import ManualRuntime, Runtime
+from janitoo_actors.api.runtime import ManualRuntime, Product, Runtime
 from janitoo_actors.api.schema import Applies, Option
 from janitoo_actors.api.values import Instance, Instances, Setting, Value
+from janitoo_actors.api.within import HangingError
 from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError
 from janitoo_actors.protocol.codes import Capability, CommandClass, Genre, ValueType
 
@@ -55,6 +57,7 @@ __all__ = [
     "Extension",
     "FilePath",
     "Genre",
+    "HangingError",
     "Hardware",
     "Host",
     "Instance",
@@ -71,6 +74,7 @@ __all__ = [
     "OptionsError",
     "PermanentError",
     "Port",
+    "Product",
     "Runtime",
     "Secret",
     "SecretText",

@@ -11,7 +11,7 @@ import structlog
 from janitoo_actors.api.bus import Bus, Component
 from janitoo_actors.api.claims import Hardware
 from janitoo_actors.api.device import Device
-from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError, said
+from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, TemporaryError, bug, said
 
 T = TypeVar("T")
 
@@ -44,16 +44,25 @@ class _Held:
             raise self._told(self._error)
         try:
             if isinstance(self.device, Bus):
+                self.device.claim_all()
                 self.device.open_all()
             else:
+                for hardware in self.device.takes():
+                    self.device.claim(hardware)
                 self.device.open()
         except Exception as error:
             self.close()
+            if self._error is None or said(self._error) != said(error):
+                about = {"device": self.device.uuid, "oid": self.device.oid, "error": said(error), **bug(error)}
+                structlog.get_logger().warning("part_not_open", **about)
             pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
             self._failures = min(self._failures + 1, 10)
             self._again_at = time.monotonic() + pause
             self._error = error
             raise self._told(error) from error
+        if self._error is not None:
+            log = structlog.get_logger()
+            log.info("part_opened", device=self.device.uuid, oid=self.device.oid, failures=self._failures)
         self._is_open, self._error, self._failures = True, None, 0
 
     def close(self) -> None:
@@ -113,6 +122,12 @@ class Aggregate(Bus):
             if isinstance(part.device, Bus):
                 yield from part.device.takes_all()
 
+    def claim_all(self) -> None:
+        """Claim what its extensions take. What a part takes is claimed when that is opened, and tried again."""
+        for part in self.extensions:
+            for hardware in part.takes():
+                self.claim(hardware)
+
     def open(self) -> None:
         """Open its parts. One that fails is tried again when one of its components is read."""
         for held in list(self._held.values()):
@@ -165,7 +180,7 @@ class Aggregate(Bus):
         except BusLostError as error:
             self._lost(held, error)
         except (TemporaryError, PermanentError):
-            # It is told of by its components, and when it was opened.
+            # It is told of by its components, and logged where it cannot be opened.
             pass
         return None
 
@@ -180,6 +195,6 @@ class Aggregate(Bus):
     def _try(self, held: _Held) -> None:
         try:
             held.ensure()
-        except (TemporaryError, PermanentError) as error:
-            log = structlog.get_logger()
-            log.warning("part_not_open", bus=self.uuid, part=held.device.uuid, oid=held.device.oid, error=said(error))
+        except (TemporaryError, PermanentError):
+            # It is logged, and tried again.
+            return

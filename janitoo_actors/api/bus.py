@@ -127,7 +127,9 @@ class Bus(Device):
         return self
 
     def open_component(self, component: Component) -> None:
-        """Open a component. On the bus's thread."""
+        """Open a component, with what it takes of the machine. On the bus's thread."""
+        for hardware in component.takes():
+            component.claim(hardware)
         component.open()
 
     def close_component(self, component: Component) -> None:
@@ -157,6 +159,11 @@ class Bus(Device):
         yield from self.takes()
         for part in self.extensions:
             yield from part.takes()
+
+    def claim_all(self) -> None:
+        """Claim what it and its extensions take. DeviceBusyError where somebody else has one of it."""
+        for hardware in self.takes_all():
+            self.claim(hardware)
 
     def open_all(self) -> None:
         """Open it, then its extensions."""

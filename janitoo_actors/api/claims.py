@@ -65,7 +65,8 @@ class Hardware:
         where = f" of gpiochip{chip}" if chip else ""
         # Whoever may use other pins of the chip has it open.
         file = Path(f"/dev/gpiochip{chip}")
-        return cls(f"gpio-{_number(chip)}-{_number(pin)}", f"the GPIO pin {pin}{where}", file=file)
+        key, advice = f"gpio-{_number(chip)}-{_number(pin)}", "the kernel of this machine has no GPIO"
+        return cls(key, f"the GPIO pin {pin}{where}", file=file, advice=advice)
 
     @classmethod
     def serial(cls, port: str | Path, advice: str = "") -> Hardware:

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from janitoo_actors.api.claims import Claims, Hardware
+from janitoo_actors.api.lines import (
+    Line,
+    OptionProblem,
+    OptionsError,
+    index_of,
+    indexed,
+    lines_of,
+    lines_of_instances,
+)
 from janitoo_actors.api.options import HIDDEN
-from janitoo_actors.api.runtime import Runtime
+from janitoo_actors.api.runtime import Product, Runtime
 from janitoo_actors.api.schema import INDEX, Option, by_key
-from janitoo_actors.api.values import Instance, InstanceType, Setting, Value
-from janitoo_actors.errors import ConfigurationError
+from janitoo_actors.api.values import Instance, Setting, Value
+from janitoo_actors.api.within import within
 from janitoo_actors.protocol.codes import Capability, CommandClass
 
-_INDEXED: Final = re.compile(r"(.+)_([0-9]{1,4})")
+T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class OptionProblem:
-    """What is wrong with one option.
-
-    Attributes:
-        key: the option, as `load_poll_0`.
-        value: what the file has; None where the option is missing, and never a password.
-        expected: what was expected, as "a whole number from 0 to 255".
-    """
-
-    key: str
-    value: str | None
-    expected: str
-
-
-class OptionsError(ConfigurationError):
-    """Options that a device cannot be made of.
-
-    Attributes:
-        problems: everything that is wrong, not only the first.
-    """
-
-    def __init__(self, problems: Sequence[OptionProblem]) -> None:
-        super().__init__("; ".join(f"{each.key} = {each.value}: expected {each.expected}" for each in problems))
-        self.problems = tuple(problems)
+# Of `read_timeout`, after which the watchdog takes the whole bus for hung.
+_LESS: Final = 0.8
 
 
 class Device:
@@ -54,7 +37,7 @@ class Device:
     Attributes:
         oid: the name in the configuration: `hostsensor`, or `hostsensor.load`.
         name: the node's name where the configuration has none.
-        product_name, product_type, product_manufacturer: for people, on the wire.
+        product_name, product_type, product_manufacturer: for people, on the wire; until it says better, by `identify`.
         capabilities, cmd_classes: of the node, on the wire; the classes of its values are added to them.
         values: what is declared, by name, in the order of declaration.
         options: those that are no values on the wire (a host, a password), by key. Those of values are in `schema`.
@@ -108,9 +91,7 @@ class Device:
         read = dict(self._read_options(given, problems))
         if problems:
             raise OptionsError(problems)
-        self._option_data = {
-            key: read[key][0][1] if read[key] else option.default for key, option in self.options.items()
-        }
+        self._option_data = {key: _data_of(option, read[key]) for key, option in self.options.items()}
         self._polls: dict[str, float] = {}
         self._settings: dict[str, list[Any]] = {}
         self._instances: dict[str, list[Instance]] = {}
@@ -120,23 +101,23 @@ class Device:
         self._following = {
             uuid: value.instances.follows
             for uuid, value in self.values.items()
-            if value.instances is not None and not any(_indexed(f"{uuid}_config", given, []))
+            if value.instances is not None and not any(indexed(f"{uuid}_config", given, []))
         }
 
-    def _keep_options(self, value: Value, read: Mapping[str, list[tuple[str, Any]]]) -> None:
+    def _keep_options(self, value: Value, read: Mapping[str, list[Line]]) -> None:
         """Take what has been read of the options of one value."""
         uuid = value.uuid
         if isinstance(value, Setting):
-            self._settings[uuid] = [data for _, data in read[f"{uuid}_{INDEX}"]] or [value.default]
+            self._settings[uuid] = [line.data for line in read[f"{uuid}_{INDEX}"]] or [value.default]
             return
         if value.is_polled and value.poll_delay is not None:
             polls = read[f"{uuid}_poll_0"]
-            self._polls[uuid] = polls[0][1] if polls else value.poll_delay
+            self._polls[uuid] = polls[0].data if polls else value.poll_delay
         if value.instances is None:
             self._instances[uuid] = [Instance()]
         else:
             lines = enumerate(read[f"{uuid}_config_{INDEX}"])
-            self._instances[uuid] = [Instance(index, data, text) for index, (text, data) in lines]
+            self._instances[uuid] = [Instance(index, line.data, line.text) for index, line in lines]
 
     @classmethod
     def schema(cls) -> Mapping[str, Option[Any]]:
@@ -156,9 +137,18 @@ class Device:
         dict(cls._read_options(options, problems))
         return tuple(problems)
 
-    def option(self, key: str) -> Any:
-        """The data of an option that is no value. LookupError where there is none of that key."""
-        return self._option_data[key]
+    def option(self, key: str, index: int | None = None) -> Any:
+        """The data of an option that is no value. LookupError where there is none of that key.
+
+        Args:
+            index: of an instance that may have its own.
+        """
+        own = self._option_data.get(f"{key}_{INDEX}", {}) if index is not None else {}
+        return own[index] if index in own else self._option_data[key]
+
+    def option_key(self, key: str, index: int) -> str:
+        """The key that says what `option` gives for an instance: its own, as `voltage_max_2`, or that of all."""
+        return f"{key}_{index}" if index in self._option_data.get(f"{key}_{INDEX}", {}) else key
 
     def attach(self, claims: Claims | None, runtime: Runtime | None) -> None:
         """Give it what the runtime does for it; before any call."""
@@ -207,23 +197,83 @@ class Device:
         if self.runtime is not None:
             self.runtime.poll_every(self.uuid, uuid, delay)
 
+    def soon(self, call: Callable[[], None], key: str = "") -> None:
+        """Have `call` called on the bus's thread, as soon as that has time.
+
+        Any thread, as a library's callback; never blocks. Said again with the same key before that, it is called once.
+        After the end of the bus nothing comes of it. What it raises is told as that of `after`.
+        """
+        if self.runtime is not None:
+            self.runtime.soon(self._key(key), call)
+
+    def identify(self, product: Product) -> None:
+        """Say what the device has told of itself: its node says that then, and not what the class says.
+
+        On the bus's thread; in `open`, or before the first reading, so that the node says it when it is online.
+        """
+        if self.runtime is not None:
+            self.runtime.identified(self.uuid, product)
+
     def after(self, seconds: float, call: Callable[[], None], key: str = "") -> None:
         """Have `call` called once, on the bus's thread; with the same key, instead of what was to be called then.
 
         On the bus's thread. What it raises is logged; a `BusLostError` ends the bus.
         """
         if self.runtime is not None:
-            self.runtime.after((id(self), key), seconds, call)
+            self.runtime.after(self._key(key), seconds, call)
 
     def every(self, seconds: float, call: Callable[[], None], key: str = "") -> None:
         """Have `call` called again and again, on the bus's thread. As `after`."""
         if self.runtime is not None:
-            self.runtime.every((id(self), key), seconds, call)
+            self.runtime.every(self._key(key), seconds, call)
 
     def cancel(self, key: str = "") -> None:
         """End what `after` or `every` has begun with this key. On the bus's thread."""
         if self.runtime is not None:
-            self.runtime.cancel((id(self), key))
+            self.runtime.cancel(self._key(key))
+
+    def _key(self, key: str) -> str:
+        """The key of a timer among those of all devices of the bus: its parts have its uuid too."""
+        return " ".join(filter(None, (self.uuid, type(self).__name__, key)))
+
+    def within(self, seconds: float, what: str, call: Callable[[], T], key: str = "") -> T:
+        """What a call returns that may hang in the kernel, where it comes in time. On the bus's thread.
+
+        Blocks for `seconds` at most, and for less than `read_timeout`. The call is made on a thread of its own, which
+        is left behind where it does not come back; until it is back, further calls of this device with the same key
+        fail at once, also those of the next incarnation of the bus. What it returns then is dropped.
+
+        Args:
+            what: what hangs, for people: "the sensor at pin 4".
+            call: what may hang. It must do no harm when it ends after its bus.
+            key: what hangs, for this device; as `what` where not given.
+
+        Raises:
+            HangingError: it has not come back.
+            Exception: whatever the call raises.
+        """
+        if self.runtime is not None:
+            seconds = min(seconds, _LESS * self.runtime.read_timeout)
+        return within(seconds, (self.uuid, key or what), what, call)
+
+    def keep_instances(self, uuid: str, texts: Sequence[str]) -> None:
+        """Have the file configure these instances of a value, as those of what has been found on the bus.
+
+        They are there when the bus has been restarted, `config_timeout` after the last such change. On the bus's
+        thread; blocks for the disk.
+
+        Raises:
+            LookupError: where there is no such value, or it has no instances.
+            ValueError: where a text configures none; the message starts with "expected".
+            TemporaryError: the file cannot be written now, and is as it was.
+        """
+        instances = self.values[uuid].instances
+        if instances is None:
+            raise LookupError(f"{uuid} of {self.oid} has no instances")
+        for text in texts:
+            instances.parse(text)
+        if self.runtime is not None:
+            self.runtime.keep(self.uuid, {f"{uuid}_config_{index}": text for index, text in enumerate(texts)})
 
     def setting(self, uuid: str, index: int = 0) -> Any:
         """The data of a setting.
@@ -340,15 +390,19 @@ class Device:
         return restore
 
     @classmethod
-    def _read_options(
-        cls, given: Mapping[str, str], problems: list[OptionProblem]
-    ) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
-        """The key of each declared option, and the text and the data of each line, in the order of the indexes."""
-        for option in cls.schema().values():
+    def _read_options(cls, given: Mapping[str, str], problems: list[OptionProblem]) -> Iterator[tuple[str, list[Line]]]:
+        """The key of each declared option, and what has been read of each line, in the order of the indexes."""
+        schema = cls.schema()
+        for option in schema.values():
             read = []
-            for key, text in _lines_of(option, given, problems):
+            if option.of:
+                count = len(list(lines_of(schema[f"{option.of}_config_{INDEX}"], given, [])))
+                lines = lines_of_instances(option, given, count, problems)
+            else:
+                lines = lines_of(option, given, problems)
+            for key, text in lines:
                 try:
-                    read.append((text, option.type.parse(text)))
+                    read.append(Line(key, text, option.type.parse(text)))
                 except ValueError as error:
                     expected = str(error).removeprefix("expected ")
                     problem = OptionProblem(key, HIDDEN if option.is_secret else text, expected)
@@ -360,32 +414,8 @@ class Device:
             yield option.key, read
 
 
-def _lines_of(
-    option: Option[Any], given: Mapping[str, str], problems: list[OptionProblem]
-) -> Iterator[tuple[str, str]]:
-    """The keys and the texts of an option: of its one line, or of all its indexes, or of what it has instead."""
-    if not option.is_family:
-        if option.key in given:
-            yield option.key, given[option.key]
-        return
-    prefix = option.key.removesuffix(f"_{INDEX}")
-    lines = list(_indexed(prefix, given, problems))
-    if isinstance(option.type, InstanceType):
-        follows = option.type.instances.follows
-        if not lines and follows is not None:
-            lines = list(_indexed(f"{follows}_config", given, []))
-        if not lines:
-            lines = [(f"{prefix}_{index}", text) for index, text in enumerate(option.defaults)]
-    yield from lines
-
-
-def _indexed(prefix: str, options: Mapping[str, str], problems: list[OptionProblem]) -> Iterator[tuple[str, str]]:
-    """The options `<prefix>_0`, `<prefix>_1`, …, in order; a gap is a problem."""
-    found = {
-        int(match[2]): key for key in options if (match := _INDEXED.fullmatch(key)) is not None and match[1] == prefix
-    }
-    for index in range(len(found)):
-        if index not in found:
-            problems.append(OptionProblem(f"{prefix}_{index}", None, f"it to be there, as {prefix}_{max(found)} is"))
-            return
-        yield found[index], options[found[index]]
+def _data_of(option: Option[Any], lines: Sequence[Line]) -> Any:
+    """What an option that is no value holds."""
+    if option.of:
+        return {index_of(line.key): line.data for line in lines}
+    return lines[0].data if lines else option.default

@@ -25,8 +25,9 @@ import structlog
 
 from janitoo_actors.api.bus import Bus
 from janitoo_actors.api.device import Device
-from janitoo_actors.api.values import Instance, Value
-from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, said
+from janitoo_actors.api.schema import Option
+from janitoo_actors.api.values import Instance, Setting, Value
+from janitoo_actors.errors import BusLostError, ConfigurationError, bug, said
 from janitoo_actors.protocol.codes import CommandClass, Genre
 
 _Method = TypeVar("_Method", bound=Callable[..., None])
@@ -127,9 +128,13 @@ class Stateful(Bus):
         """Collect the states and transitions that are declared on the class and on those it inherits from.
 
         Raises:
-            TypeError: a transition is of a state that is none of its, or several states are the initial one.
+            TypeError: a transition is of a state that is none of its, or waits for a setting that is none; several
+                states are the initial one; or one has the name of something else, and would take its place.
         """
         super().__init_subclass__(**kwargs)
+        for name, each in vars(cls).items():
+            if isinstance(each, State | Transition):
+                _refuse_taken(cls, name, each)
         declared = [each for base in reversed(cls.__mro__) for each in vars(base).values()]
         cls.states = MappingProxyType({each.name: each for each in declared if isinstance(each, State)})
         cls.transitions = MappingProxyType({each.name: each for each in declared if isinstance(each, Transition)})
@@ -138,6 +143,8 @@ class Stateful(Bus):
         for way in cls.transitions.values():
             if unknown := {*way.sources, way.target} - set(cls.states.values()):
                 raise TypeError(f"{cls.__name__}: {way.name} is of a state that is no state of it: {unknown}")
+            if isinstance(way.after, str) and not isinstance(getattr(cls, way.after, None), Setting | Option):
+                raise TypeError(f"{cls.__name__}: {way.name} is after {way.after}, which is no setting and no option")
         command = copy(cls.values["transition"])
         command.list_items = tuple(cls.transitions)
         cls.values = MappingProxyType({**cls.values, "transition": command})
@@ -203,5 +210,16 @@ class Stateful(Bus):
             getattr(self, method)()
         except BusLostError:
             raise
-        except JanitooError as error:
-            structlog.get_logger().warning("state_method_failed", bus=self.uuid, method=method, error=said(error))
+        except Exception as error:  # noqa: BLE001 - the driver's code: the state has changed, whatever comes of it
+            about = {"bus": self.uuid, "method": method, "error": said(error), **bug(error)}
+            structlog.get_logger().warning("state_method_failed", **about)
+
+
+def _refuse_taken(cls: type[Stateful], name: str, declared: State | Transition) -> None:
+    """Refuse a state or a transition with the name of a method or a value, as `open`: nothing would work any more."""
+    for base in cls.__mro__[1:]:
+        if name in vars(base):
+            if not isinstance(vars(base)[name], type(declared)):
+                what = type(declared).__name__.lower()
+                raise TypeError(f"{cls.__name__}: the {what} {name} needs another name, as {base.__name__} has {name}")
+            return

@@ -67,6 +67,10 @@ class OptionType(Generic[T_co]):
         """
         raise NotImplementedError
 
+    def located(self, text: str, folder: Path) -> str:  # noqa: ARG002 - it has no paths
+        """The text for those who know of no folder, as drivers: a relative path in it is made absolute."""
+        return text
+
     def text(self, data: Any) -> str:
         """The text that stands for the data."""
         return str(data)
@@ -121,6 +125,9 @@ class Maybe(OptionType[T | None]):
 
     def parse(self, text: str, folder: Path = Path()) -> T | None:
         return None if text.strip().lower() in _NOTHING else self.inner.parse(text, folder)
+
+    def located(self, text: str, folder: Path) -> str:
+        return text if text.strip().lower() in _NOTHING else self.inner.located(text, folder)
 
     def text(self, data: Any) -> str:
         return "" if data is None else self.inner.text(data)

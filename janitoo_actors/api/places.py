@@ -75,6 +75,9 @@ class FilePath(OptionType[Path]):
             raise self.refused()
         return folder / os.path.expanduser(line)
 
+    def located(self, text: str, folder: Path) -> str:
+        return str(folder / os.path.expanduser(text.strip())) if text.strip() else text
+
     def text(self, data: Any) -> str:
         text = str(data)
         # What would be taken for the home, or cut off as white space around the text.
@@ -101,6 +104,9 @@ class SecretPath(FilePath):
             return Path(credentials + line.removeprefix(_CREDENTIALS))
         return super().parse(text, folder)
 
+    def located(self, text: str, folder: Path) -> str:
+        return text if text.strip().startswith(_CREDENTIALS) else super().located(text, folder)
+
     def text(self, data: Any) -> str:
         text = super().text(data)
         return f"./{text}" if text.startswith("$") else text
@@ -119,6 +125,9 @@ class DevicePath(FilePath):
         if not os.path.expanduser(one_line(text)).startswith("/"):
             raise self.refused()
         return path
+
+    def located(self, text: str, folder: Path) -> str:  # noqa: ARG002 - one that is relative is refused
+        return text
 
 
 class Secret(OptionType[SecretText | None]):

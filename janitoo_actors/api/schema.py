@@ -80,6 +80,8 @@ class Option(Generic[T]):
         applies: how a change is applied to a running server.
         example: a text that it may have, for the file of `janitoo config init`.
         deprecated: what replaced it, or why it means nothing here; such an option is not read.
+        of: the value whose instances may each have this option of a device for themselves: `<key>_<index>`. What the
+            others have is the option `<key>`, which is another one.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Option(Generic[T]):
         key: str = "",
         example: str = "",
         deprecated: str = "",
+        of: str = "",
     ) -> None:
         self.type = type
         self.help = help
@@ -101,9 +104,10 @@ class Option(Generic[T]):
         self.default_text = default_text
         self.defaults = tuple(defaults)
         self.applies = applies
-        self.key = key
+        self.key = f"{key}_{INDEX}" if of else key
         self.example = example
         self.deprecated = deprecated
+        self.of = of
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
         """Take the attribute's name as the key, where none is given."""

@@ -61,6 +61,7 @@ class Instances:
         parse: makes the text into what `Instance.config` holds; raises ValueError("expected …") where it cannot.
         follows: another value whose instances this one takes where its own are not configured.
         applies: how a change of a configuration is applied to a running server.
+        units: says the units of an instance by its configuration, as `parse` made it; None for those of the value.
     """
 
     label: str
@@ -70,6 +71,7 @@ class Instances:
     parse: Callable[[str], Any] = str
     follows: str | None = None
     applies: Applies = Applies.IN_PLACE
+    units: Callable[[Any], str | None] | None = None
 
 
 class InstanceType(OptionType[Any]):

@@ -94,7 +94,7 @@ def _node_lines(node: Node) -> Iterator[str]:
 
 def _item(value: NodeValue, index: int, item: Any) -> str:
     text = "-" if item is None else f"{item:g}" if isinstance(item, float) else str(item)
-    units = f" {value.units}" if value.units and item is not None else ""
+    units = f" {value.units_of(index)}" if value.units_of(index) and item is not None else ""
     label = f" ({value.configs[index]})" if value.configs and len(value.data) > 1 else ""
     return f"{text}{units}{label}"
 

@@ -9,6 +9,7 @@ from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import Hardware
 from janitoo_actors.api.device import Device
 from janitoo_actors.api.extended import extended
+from janitoo_actors.api.lines import OptionsError
 from janitoo_actors.api.options import Address
 from janitoo_actors.api.schema import Option, option_of
 from janitoo_actors.configuration.ini import IniFile
@@ -112,6 +113,9 @@ class BusReader:
         """The class of the bus with its extensions; the simulated one, where it is to be that."""
         if bus_class is Bus:
             # It stands for one that is not there.
+            return bus_class
+        if len(set(read.extensions)) < len(read.extensions):
+            self._reader.wrong("extensions", "expected each of them once")
             return bus_class
         try:
             extensions = tuple(self._drivers.extension(each) for each in read.extensions)
@@ -249,11 +253,17 @@ class BusReader:
             for key, text in reader.options.items()
             if option_of(node, key) is None or option_of(schema, key) is not None
         }
+        for key, text in options.items():
+            option = option_of(schema, key)
+            if option is not None:
+                options[key] = option.type.located(text, self._ini.path.parent.absolute())
         try:
             found = device_class.check_options(options)
             if not found:
                 # Its own `__init__` too: a driver that cannot be made is to be left out here, where it can be told.
                 device_class(section, options)
+        except OptionsError as error:
+            found = error.problems
         except Exception as error:  # noqa: BLE001 - it calls the parsers of the driver, and a bug there is its bus's
             reason = f"{type(error).__name__}: {error}"
             text = f"the driver {device_class.__name__} failed to check these options: {reason}"
@@ -279,6 +289,10 @@ class BusReader:
                 component = each.component_class(section, each.node.options)
                 component.bus = bus.bus_for(component)
                 taken = [one for one in component.takes() if one.key and not one.is_shared]
+            except OptionsError as error:
+                for wrong in error.problems:
+                    self.problems.append(self._ini.problem(section, wrong.key, f"expected {wrong.expected}"))
+                continue
             except Exception as error:  # noqa: BLE001 - it is the driver's, and a bug there is its bus's
                 text = str(error)
                 if not isinstance(error, ConfigurationError):

@@ -1,7 +1,7 @@
 """What a bus shows to the network: its nodes, their states, their values.
 
 The board outlives the actors of its bus, so that discovery is answered while the bus restarts. Each part has one
-writer (a value its poller or its node, a state the link) and is replaced, never changed in
+writer (a value its poller or its node, a state the link, a product the bus) and is replaced, never changed in
 place; so any thread may read without a lock. A reload sets configuration values besides: `runtime/tuning.py`.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from janitoo_actors.api.device import Device
+from janitoo_actors.api.runtime import Product
 from janitoo_actors.configuration.model import BusConfig, NodeConfig
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.hadd import Hadd
@@ -36,6 +37,7 @@ class Node:
         state: as heartbeats say it.
         reason: why it is not online, for people; empty where it is.
         beat_at: when it has beaten last, in `time.monotonic()`; 0 where it has not.
+        product: what its device has told of itself.
     """
 
     def __init__(self, config: NodeConfig, device_class: type[Device]) -> None:
@@ -46,6 +48,7 @@ class Node:
         self.state = NodeState.BOOT
         self.reason = ""
         self.beat_at = 0.0
+        self.product = Product()
         self._options = dict(config.options)
         self._keeps_hadd = not config.hadd_assigned
 
@@ -78,7 +81,7 @@ class Node:
 
     def describe(self) -> dict[str, Any]:
         """The node in a reply to `request_info_nodes`."""
-        device = self.device_class
+        device, product = self.device_class, self.product
         classes = dict.fromkeys(int(each) for each in device.cmd_classes)
         classes.update(dict.fromkeys(int(value.cmd_class) for value in device.values.values()))
         return {
@@ -87,9 +90,9 @@ class Node:
             "capabilities": [int(each) for each in device.capabilities],
             "cmd_classes": list(classes),
             "name": self.values["name"].data[0],
-            "product_name": device.product_name,
-            "product_type": device.product_type,
-            "product_manufacturer": device.product_manufacturer,
+            "product_name": product.name or device.product_name,
+            "product_type": product.type or device.product_type,
+            "product_manufacturer": product.manufacturer or device.product_manufacturer,
             "location": self.values["location"].data[0],
             "heartbeat": self.values["heartbeat"].data[0],
             "config_timeout": self.values["config_timeout"].data[0],
@@ -107,12 +110,12 @@ class BoardState:
     """What changes of a board, for one in another process to show the same.
 
     Attributes:
-        nodes: state and reason, by address.
+        nodes: state, reason and product, by address.
         data: those of each value, by address and uuid.
     """
 
     on_air: bool
-    nodes: Mapping[Hadd, tuple[NodeState, str]]
+    nodes: Mapping[Hadd, tuple[NodeState, str, Product]]
     data: Mapping[tuple[Hadd, str], Sequence[Any]]
 
 
@@ -160,7 +163,7 @@ class Board:
         """What changes of it, as it is now."""
         return BoardState(
             self.on_air,
-            {hadd: (node.state, node.reason) for hadd, node in self.nodes.items()},
+            {hadd: (node.state, node.reason, node.product) for hadd, node in self.nodes.items()},
             {
                 (node.hadd, value.uuid): tuple(value.data)
                 for node in self.nodes.values()
@@ -171,9 +174,9 @@ class Board:
     def take(self, state: BoardState) -> None:
         """Show what another board shows."""
         self.on_air = state.on_air
-        for hadd, (node_state, reason) in state.nodes.items():
-            self.nodes[hadd].state = node_state
-            self.nodes[hadd].reason = reason
+        for hadd, (node_state, reason, product) in state.nodes.items():
+            node = self.nodes[hadd]
+            node.state, node.reason, node.product = node_state, reason, product
         for (hadd, uuid), data in state.data.items():
             self.nodes[hadd].values[uuid].data = list(data)
 

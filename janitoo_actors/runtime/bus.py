@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from pykka import ActorDeadError, ActorRef
@@ -17,30 +17,19 @@ from janitoo_actors.api.types import to_text
 from janitoo_actors.api.values import Setting
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BusConfig
-from janitoo_actors.errors import BusLostError, ConfigurationError, JanitooError, PermanentError, said
+from janitoo_actors.errors import BusLostError, ConfigurationError, PermanentError, bug, said
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import finite
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.messages import BusFailed, BusStarted, Configure, Read, Reading, Retune, Write, Written
 from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.repeats import Repeats
-from janitoo_actors.runtime.services import Due, Services
+from janitoo_actors.runtime.services import Due, Services, Store
 from janitoo_actors.runtime.values import NodeValue, Role
 from supervisors import PinnedActor
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds that a driver has to close after a failure; then it is left behind, and the bus is restarted without it."""
-
-
-class Store(Protocol):
-    """Where options are kept: the file, or the way to it."""
-
-    def set(self, section: str, options: Mapping[str, str], *, held: bool = False) -> None:
-        """Keep options of a section, for good when it returns. Blocks. Raises what says why not.
-
-        Args:
-            held: they are not in force before the bus is restarted, which is done when no more come for a while.
-        """
 
 
 class BusActor(PinnedActor):
@@ -50,13 +39,15 @@ class BusActor(PinnedActor):
     exception that is no failure of a read or a write ends the bus, which its supervisor restarts.
     """
 
-    def __init__(self, config: BusConfig, board: Board, store: Store, claims: ClaimTable) -> None:
+    def __init__(
+        self, config: BusConfig, board: Board, store: Store, claims: ClaimTable, *, read_timeout: float
+    ) -> None:
         super().__init__()
         self._config = config
         self._board = board
         self._store = store
         self._claims = claims.for_bus(config.section, self.epoch)
-        self._services = Services(self, Places.of(self.path.removesuffix("/bus")), board)
+        self._services = Services(self, Places.of(self.path.removesuffix("/bus")), board, store, read_timeout)
         self._log = structlog.get_logger().bind(path=self.path, bus=config.section)
         self._link = f"{self.path.removesuffix('bus')}link"
         self._repeats = Repeats(self._log)
@@ -75,12 +66,9 @@ class BusActor(PinnedActor):
             self._make_devices()
             bus = self._bus
             assert bus is not None
-            for hardware in bus.takes_all():
-                bus.claim(hardware)
+            bus.claim_all()
             bus.open_all()
             for component in bus.components.values():
-                for hardware in component.takes():
-                    component.claim(hardware)
                 bus.open_component(component)
             bus.started()
         except BaseException as error:
@@ -110,15 +98,18 @@ class BusActor(PinnedActor):
     def _received(self, message: Any) -> Any:
         match message:
             case Read():
-                self._tell(message.reply_to, self._read(message))
+                self._services.begins(self._devices[message.hadd].uuid, message.uuid)
+                self._read_next(ReadNext(message))
+            case ReadNext():
+                self._read_next(message)
             case Write():
                 self._tell(message.reply_to, self._write(message))
             case Configure():
                 self._tell(message.reply_to, self._configure(message))
             case Retune(hadd=hadd):
                 self._retune(hadd)
-            case Due(call=call):
-                self._call(call)
+            case Due(key=key, call=call):
+                self._call(key, call)
             case _:
                 return super().on_receive(message)
         return None
@@ -136,26 +127,42 @@ class BusActor(PinnedActor):
             bus.components[each.key] = component
             self._devices[node.hadd] = component
 
-    def _read(self, message: Read) -> Reading:
+    def _read_next(self, reads: ReadNext) -> None:
+        """Read the next instance, and go on with the others behind what else is waiting; or tell the reading.
+
+        So each instance has `read_timeout`, and a value with many of them keeps nobody waiting for more than one.
+        """
+        message = reads.message
         device = self._devices[message.hadd]
-        self._services.begins(device.uuid, message.uuid)
-        data: list[Any] = []
-        failures: list[Exception] = []
-        for index in range(message.instances):
-            try:
-                data.append(_sendable(self._served(device, device.read, message.uuid, index)))
-            except BusLostError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever the driver raises: this read has failed
-                data.append(None)
-                failures.append(error)
-        if isinstance(device, Component) and self._bus is not None and type(self._bus).heard is not Bus.heard:
-            self._call(partial(self._bus.heard, device, message.uuid, tuple(data)))
+        if len(reads.data) < message.instances:
+            reads.data.append(self._read_one(device, message.uuid, len(reads.data), reads.failures))
+        if len(reads.data) < message.instances:
+            self.tell_self(reads)
+        else:
+            self._tell(message.reply_to, self._reading(device, message, reads.data, reads.failures))
+
+    def _read_one(self, device: Device, uuid: str, index: int, failures: list[Exception]) -> Any:
+        try:
+            return _sendable(self._served(device, device.read, uuid, index))
+        except BusLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the driver raises: this read has failed
+            failures.append(error)
+            return None
+
+    def _reading(self, device: Device, message: Read, data: Sequence[Any], failures: Sequence[Exception]) -> Reading:
+        self._hear(device, message.uuid, tuple(data))
         if not failures:
             return Reading(message.uuid, message.token, tuple(data), None)
         hopeless = all(isinstance(error, PermanentError | ConfigurationError) for error in failures)
         first = failures[0]
-        return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, _traceback_of_bug(first))
+        return Reading(message.uuid, message.token, tuple(data), said(first), hopeless, **bug(first))
+
+    def _hear(self, device: Device, uuid: str, data: tuple[Any, ...]) -> None:
+        """Tell the bus what has been read, where that is of interest to it."""
+        bus = self._bus
+        if isinstance(device, Component) and bus is not None and type(bus).heard is not Bus.heard:
+            self._call(f"heard {device.uuid} {uuid}", partial(bus.heard, device, uuid, data))
 
     def _served(self, device: Device, call: Callable[..., Any], *args: Any) -> Any:
         """Read or write a device, by its bus where that has a say in it."""
@@ -204,15 +211,21 @@ class BusActor(PinnedActor):
         instances = self._devices[message.hadd].instance_texts() if value.role is Role.INSTANCE else {}
         return Written(message.token, data, None, instances)
 
-    def _call(self, call: Callable[[], None]) -> None:
-        """Call what a driver has set a timer for; where that fails, the log is told."""
+    def _call(self, key: str, call: Callable[[], None]) -> None:
+        """Call what a driver wants to be called; where that fails, the log is told."""
+        if self.fenced:
+            # It hung just now, and its successor has the devices: what the driver would do now, as to write to one,
+            # it would do to the successor's.
+            return
         try:
             call()
         except BusLostError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the driver raises: its other work goes on
-            text = said(error)
-            self._repeats.failed(repr(call), "driver_timer_failed", text, traceback=_traceback_of_bug(error))
+            about: dict[str, Any] = {"call": key, **bug(error)}
+            self._repeats.failed(key, "driver_call_failed", said(error), **about)
+        else:
+            self._repeats.worked(key, "driver_call_recovered", call=key)
 
     def _retune(self, hadd: Hadd) -> None:
         """Have a device take over the options that its node has now.
@@ -232,10 +245,10 @@ class BusActor(PinnedActor):
 
     def _write_failed(self, message: Write | Configure, error: Exception) -> Written:
         text = said(error)
-        bug = _traceback_of_bug(error)
-        if bug and not isinstance(error, ValueError):
+        about: dict[str, Any] = bug(error)
+        if about and not isinstance(error, ValueError):
             # A ValueError says what was expected, to whoever has asked; nobody but the log is told where a bug is.
-            about: dict[str, Any] = {"hadd": str(message.hadd), "value": message.uuid, "traceback": bug}
+            about |= {"hadd": str(message.hadd), "value": message.uuid}
             self._repeats.failed(f"{message.hadd} {message.uuid}", "write_failed", text, **about)
         return Written(message.token, None, text)
 
@@ -309,6 +322,15 @@ class BusActor(PinnedActor):
             self.system.count_dead_letter()
 
 
+@dataclass(slots=True)
+class ReadNext:
+    """The bus to itself: go on with the read of a value whose instances are not all read yet."""
+
+    message: Read
+    data: list[Any] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+
 def _with(everything: Sequence[Any], index: int, data: Any) -> list[Any]:
     """All instances, with other data for one."""
     return [data if number == index else old for number, old in enumerate(everything)]
@@ -324,8 +346,3 @@ def _sendable(data: Any) -> Any:
         return finite(data)
     # Whole numbers too: Python writes none of more than some thousand digits.
     return json.loads(json.dumps(data, allow_nan=False))
-
-
-def _traceback_of_bug(error: BaseException) -> str:
-    """Where a bug is; nothing for what goes wrong in the world or in the configuration."""
-    return "" if isinstance(error, JanitooError | OSError) else "".join(traceback.format_exception(error))

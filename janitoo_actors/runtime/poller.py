@@ -60,7 +60,7 @@ class Poller(LightActor):
     Args:
         places: where its bus's actors are.
         node, value: what it polls, on the board.
-        read_timeout: seconds until a read that has not come back has failed.
+        read_timeout: seconds until a read that has not come back has failed; so many for each instance.
         max_backoff: seconds between two retries, at most.
         phase: 0 to 1: where in the last tenth of the period the second poll is, so that those of one delay do not all
             come at once.
@@ -162,11 +162,16 @@ class Poller(LightActor):
         read = Read(self._node.hadd, self._value.uuid, count, self._token, self.actor_ref)
         if self.tell_path(self._places.bus, read):
             self._asked_at = time.monotonic()
-            self._late_at = self._asked_at + self._read_timeout
+            self._late_at = self._asked_at + self._patience
             self._watch()
         else:
             # The bus is down; with it, its supervisor stops this poller.
             self._waiting = False
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that a read may take: the bus reads one instance after the other, and other values in between."""
+        return self._read_timeout * max(1, len(self._value.data))
 
     def _watch(self) -> None:
         """Look when the read under way would be late: one timer for as many reads as come in time until then."""
@@ -183,11 +188,11 @@ class Poller(LightActor):
             return
         # Told once; it counts when it comes all the same.
         self._late_at = math.inf
-        self._read_failed(f"no reading within {self._read_timeout:g} s", hopeless=False)
+        self._read_failed(f"no reading within {self._patience:g} s", hopeless=False)
 
     def _read(self, reading: Reading) -> None:
         self._waiting = False
-        if self._is_watched and not 0 < self._delay < self._read_timeout:
+        if self._is_watched and not 0 < self._delay < self._patience:
             # Nothing is to wake for before the next one.
             self._is_watched = False
             self.timers.cancel("late")

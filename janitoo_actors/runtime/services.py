@@ -1,13 +1,15 @@
-"""What the runtime does for the devices of one bus while they run: pushes, poll delays, timers."""
+"""What the runtime does for the devices of one bus while they run: pushes, poll delays, timers, products."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
+from janitoo_actors.api.runtime import Product
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.messages import Changed, DelayChanged
 from janitoo_actors.runtime.poller import Places
@@ -17,10 +19,26 @@ _RETOLD: Final = 5.0
 """Seconds after which a change is told again that nobody has read: its poller may have been restarted meanwhile."""
 
 
+class Store(Protocol):
+    """Where options are kept: the file, or the way to it."""
+
+    def set(self, section: str, options: Mapping[str, str], *, held: bool = False) -> None:
+        """Keep options of a section, for good when it returns. Blocks. Raises what says why not.
+
+        Args:
+            held: they are not in force before the bus is restarted, which is done when no more come for a while.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A timer of a driver has fired."""
+    """Something is to be called for a driver: a timer has fired, or it has asked so.
 
+    Attributes:
+        key: which, for the log.
+    """
+
+    key: str
     call: Callable[[], None]
 
 
@@ -30,17 +48,21 @@ class Services:
     A value that changes again before it is read is told of once: a flood of edges makes no queue.
     """
 
-    def __init__(self, actor: Actor, places: Places, board: Board) -> None:
+    def __init__(self, actor: Actor, places: Places, board: Board, store: Store, read_timeout: float) -> None:
         """Serve the devices of a bus.
 
         Args:
             actor: the bus's actor; what it says goes nowhere once it is fenced off.
+            read_timeout: seconds after which a call of the driver is taken for hung.
         """
+        self.read_timeout = read_timeout
         self._actor = actor
+        self._store = store
         self._places = places
         self._nodes = {node.uuid: node for node in board.nodes.values()}
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], float] = {}
+        self._soon: set[str] = set()
         self._closed = False
         for node in board.nodes.values():
             for value in node.values.values():
@@ -65,6 +87,19 @@ class Services:
             with self._lock:
                 self._told.pop((node, uuid), None)
 
+    def soon(self, key: str, call: Callable[[], None]) -> None:
+        """Have `call` called on the bus's thread, once for all that is said until then. Any thread; never blocks."""
+        with self._lock:
+            if self._closed or key in self._soon:
+                return
+            self._soon.add(key)
+        self._actor.tell_self(Due(key, partial(self._now, key, call)))
+
+    def _now(self, key: str, call: Callable[[], None]) -> None:
+        with self._lock:
+            self._soon.discard(key)
+        call()
+
     def poll_every(self, node: str, uuid: str, delay: float | None) -> None:
         """Have a value polled with this delay; None: as it is configured. On the bus's thread."""
         found = self._nodes[node]
@@ -74,17 +109,31 @@ class Services:
             value.paced = delay
             self._actor.tell_path(self._places.poller(found, uuid), DelayChanged())
 
-    def after(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+    def identified(self, node: str, product: Product) -> None:
+        """Have a node say what its device is. On the bus's thread."""
+        if not self._actor.fenced:
+            self._nodes[node].product = product
+
+    def after(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called once on the bus's thread. On the bus's thread."""
-        self._actor.timers.once(("driver", key), seconds, Due(call))
+        self._actor.timers.once(("driver", key), seconds, Due(key, call))
 
-    def every(self, key: Hashable, seconds: float, call: Callable[[], None]) -> None:
+    def every(self, key: str, seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called again and again on the bus's thread. On the bus's thread."""
-        self._actor.timers.every(("driver", key), seconds, Due(call))
+        self._actor.timers.every(("driver", key), seconds, Due(key, call))
 
-    def cancel(self, key: Hashable) -> None:
+    def cancel(self, key: str) -> None:
         """End a timer; nothing where there is none. On the bus's thread."""
         self._actor.timers.cancel(("driver", key))
+
+    def keep(self, node: str, options: Mapping[str, str]) -> None:
+        """Have options in the file, and the bus restarted with them. On the bus's thread; blocks for the disk.
+
+        Raises:
+            TemporaryError: the file was not written.
+        """
+        if not self._actor.fenced:
+            self._store.set(node, options, held=True)
 
     def close(self) -> None:
         """Tell nobody anything from now on."""

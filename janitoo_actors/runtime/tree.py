@@ -9,11 +9,12 @@ from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, Isolation, ServerConfig, SystemConfig
 from janitoo_actors.runtime.addresses import Addresses
 from janitoo_actors.runtime.board import Board
-from janitoo_actors.runtime.bus import BusActor, Store
+from janitoo_actors.runtime.bus import BusActor
 from janitoo_actors.runtime.link import Link
 from janitoo_actors.runtime.node import NodeActor
 from janitoo_actors.runtime.poller import Places, Poller
 from janitoo_actors.runtime.running import RunningConfig
+from janitoo_actors.runtime.services import Store
 from janitoo_actors.runtime.values import Role
 from supervisors import Backoff, ChildSpec, ProcessActor, Strategy, Supervisor, SupervisorFlags
 
@@ -100,6 +101,7 @@ def bus_children(
         "bus",
         BusActor,
         (config, board, store, claims),
+        {"read_timeout": system.read_timeout},
         backoff=backoff,
         shutdown=BUS_SHUTDOWN,
         start_timeout=max(system.read_timeout, OPEN_TIMEOUT),

@@ -158,6 +158,14 @@ class NodeValue:
             return f"{self.uuid}_{index}"
         return self.uuid
 
+    def units_of(self, index: int) -> str | None:
+        """The units of an instance: its configuration may say them."""
+        instances = self.declared.instances if self.declared is not None and self.is_driver else None
+        if instances is None or instances.units is None:
+            return self.units
+        own = instances.units(instances.parse(self.configs[index]))
+        return self.units if own is None else own
+
     def wire(self, index: int, *, on_air: bool = False) -> dict[str, Any]:
         """One instance, in the fields and the order of originals. Source: captures, `protocol.md` "Discovery".
 
@@ -177,7 +185,7 @@ class NodeValue:
             "default": declared.default if declared is not None else None,
             "label": self._label(index, on_air=on_air),
             "help": self.help,
-            "units": self.units,
+            "units": self.units_of(index),
             "list_items": list(declared.list_items) if declared is not None and declared.list_items else None,
             "max": self.maximum,
             "min": self.minimum,

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeVar, cast
 
@@ -15,14 +14,15 @@ from janitoo_actors.api.aggregate import Aggregate
 from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import Hardware
 from janitoo_actors.api.device import Device
+from janitoo_actors.api.lines import OptionProblem, OptionsError
 from janitoo_actors.api.machine import Stateful
 from janitoo_actors.api.made import Made
 from janitoo_actors.api.options import Duration, Maybe, Whole
-from janitoo_actors.api.places import FilePath
 from janitoo_actors.api.schema import Option
 from janitoo_actors.api.values import Instance, Setting
-from janitoo_actors.errors import BusLostError, ConfigurationError, TemporaryError
-from janitoo_actors.simulation.faults import ALL, NORMAL, Event, Fault, Rates, RatesType, read_script
+from janitoo_actors.errors import BusLostError, TemporaryError
+from janitoo_actors.simulation.faults import Fault, Rates, RatesType
+from janitoo_actors.simulation.scripts import ALL, Event, Script, ScriptType
 from janitoo_actors.simulation.sources import Generator, SourceType, likely
 
 D = TypeVar("D", bound=Device)
@@ -30,8 +30,9 @@ D = TypeVar("D", bound=Device)
 _LATE: Final = 0.5
 _SAID: Final[Mapping[Fault, str]] = {Fault.ERROR: "simulated: no answer", Fault.LOST: "simulated: the bus is gone"}
 _MADE: Final[dict[type, Any]] = {}
-# When the script of a node has begun, and what of it is over. A bus that is opened anew goes on with it.
-_SCRIPTS: Final[dict[tuple[str, Path], tuple[float, set[int]]]] = {}
+# When the script of a node has begun, and what of it is over. A bus that is opened anew goes on with it; one that has
+# been edited begins anew.
+_SCRIPTS: Final[dict[tuple[str, Script], tuple[float, set[int]]]] = {}
 
 
 class _Nothing(Exception):
@@ -45,7 +46,7 @@ class Simulated(Device):
         RatesType(), default=Rates(), help="What goes wrong with its reads, and how often: error 0.05, hang 0.001"
     )
     simulate_script = Option(
-        Maybe(FilePath()), default=None, help="A file with data and faults at given times: SECONDS VALUE DATA"
+        Maybe(ScriptType()), default=None, help="A file with data and faults at given times: SECONDS VALUE DATA"
     )
     simulate_seed = Option(
         Maybe(Whole(0, 2**53)), default=None, help="A number that makes random data and faults the same each time"
@@ -56,36 +57,25 @@ class Simulated(Device):
         super().__init__(uuid, options)
         self._random = self._new_random("faults")
         self._generators: dict[tuple[str, int], Generator] = {}
-        self._events: tuple[Event, ...] = ()
-        self._begin, self._over = 0.0, set[int]()
+        self._begin, self._over, self._told = 0.0, set[int](), 0.0
         self._closed = threading.Event()
+        script: Script | None = self.option("simulate_script")
+        self._events = () if script is None else script.events
+        if script is not None and (expected := script.wrong(self.values)) is not None:
+            raise OptionsError([OptionProblem("simulate_script", str(script.path), expected)])
 
     def takes(self) -> Iterable[Hardware]:
         """Nothing."""
         return ()
 
     def open(self) -> None:
-        """Begin with the script, or go on with it.
-
-        Raises:
-            ConfigurationError: it cannot be read, or a line of it is wrong.
-        """
+        """Begin with the script, or go on with it."""
         self._closed.clear()
-        path: Path | None = self.option("simulate_script")
-        if path is None:
-            return
-        readable = frozenset(uuid for uuid, value in self.values.items() if value.read_by is not None)
-        try:
-            self._events = read_script(path.read_text(encoding="utf-8"), readable)
-        except OSError as error:
-            raise ConfigurationError(f"simulate_script = {path}: {error.strerror}") from error
-        except ValueError as error:
-            raise ConfigurationError(f"simulate_script = {path}: {error}") from error
-        for event in self._events:
-            if event.fault is None and event.text != NORMAL and event.uuid != ALL:
-                self._data_of(event, event.uuid)
-        self._begin, self._over = _SCRIPTS.setdefault((self.uuid, path), (time.monotonic(), set()))
-        self._wait_for_next()
+        script: Script | None = self.option("simulate_script")
+        if script is not None:
+            self._begin, self._over = _SCRIPTS.setdefault((self.uuid, script), (time.monotonic(), set()))
+            self._told = time.monotonic() - self._begin
+            self._wait_for_next()
 
     def close(self) -> None:
         """End what hangs."""
@@ -142,7 +132,7 @@ class Simulated(Device):
             if event.once:
                 self._over.add(event.number)
             if fault is None:
-                return self._data_of(event, uuid)
+                return self.values[uuid].coerce(event.text)
         return generator.next() if fault is None else self._failing(fault, said, generator)
 
     def _failing(self, fault: Fault, said: str, generator: Generator) -> Any:
@@ -175,22 +165,17 @@ class Simulated(Device):
                 break
             if each.uuid in {uuid, ALL} and each.number not in self._over:
                 found = each
-        return None if found is None or (found.fault is None and found.text == NORMAL) else found
-
-    def _data_of(self, event: Event, uuid: str) -> Any:
-        try:
-            return self.values[uuid].coerce(event.text)
-        except ValueError as error:
-            raise ConfigurationError(f"simulate_script, line {event.number}: {uuid} = {event.text}: {error}") from None
+        return None if found is None or found.is_normal else found
 
     def _wait_for_next(self) -> None:
-        now = time.monotonic() - self._begin
-        at = next((each.at for each in self._events if each.at > now), None)
+        at = next((each.at for each in self._events if each.at > self._told), None)
         if at is not None:
-            self.after(at - now, partial(self._happens, at), key="script")
+            now = time.monotonic() - self._begin
+            self.after(max(at - now, 0), partial(self._happens, at), key="script")
 
     def _happens(self, at: float) -> None:
         """Have the values published that the script changes now."""
+        self._told = at
         for event in self._events:
             if event.at == at:
                 for uuid, value in self.values.items():

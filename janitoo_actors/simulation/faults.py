@@ -1,13 +1,12 @@
-"""What goes wrong in a simulation: at some rate, or at times that a script says. Pure."""
+"""What goes wrong in a simulation, and how often. Pure."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 from janitoo_actors.api.options import OptionType
 
@@ -77,54 +76,3 @@ class RatesType(OptionType[Rates]):
     def text(self, data: Any) -> str:
         """As the file has it."""
         return ", ".join(f"{fault} {rate:g}" for fault, rate in data.rates)
-
-
-NORMAL: Final = "normal"
-ALL: Final = "*"
-_LINE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s+(\S+)\s+(\S+)(?:\s+(.*))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A line of a script: from `at` seconds on, the value is `data`, has a fault, or is as without a script.
-
-    Attributes:
-        uuid: the value; `*` for all.
-        fault: None where there is none.
-        text: the data, or what the fault says; "normal" where neither.
-        number: the line, which tells it from others.
-    """
-
-    at: float
-    uuid: str
-    fault: Fault | None
-    text: str
-    number: int
-
-    @property
-    def once(self) -> bool:
-        """Whether it is over when it has happened: otherwise a bus that is opened anew would be lost again."""
-        return self.fault in {Fault.HANG, Fault.LOST}
-
-
-def read_script(text: str, uuids: frozenset[str]) -> tuple[Event, ...]:
-    """The events of a script, in the order of their times.
-
-    Raises:
-        ValueError: a line is none; the message says which, and what is expected.
-    """
-    events = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#"):
-            continue
-        match = _LINE.fullmatch(stripped)
-        if match is None:
-            raise ValueError(f"expected SECONDS VALUE DATA in line {number}, as 10 temperature 21.5")
-        at, uuid, word, rest = match.groups()
-        if uuid != ALL and uuid not in uuids:
-            raise ValueError(f"expected one of {', '.join(sorted(uuids))}, or *, in line {number}, not {uuid}")
-        is_fault = word in set(Fault)
-        said = rest or "" if is_fault else f"{word} {rest}".strip() if rest else word
-        events.append(Event(float(at), uuid, Fault(word) if is_fault else None, said, number))
-    return tuple(sorted(events, key=lambda each: (each.at, each.number)))

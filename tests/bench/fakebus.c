@@ -4,12 +4,16 @@
  *   i2c-N                 the adapter /dev/i2c-N is there
  *   i2c-N-AA.reg          the 256 registers of the chip at 0xAA; without a file nobody answers (EREMOTEIO)
  *   i2c-N-AA.words        the same, of a chip whose registers have 16 bits each, the high byte first
+ *   i2c-N-AA.answer       the bytes that a chip without registers says, whatever is written to it
+ *   i2c-N-AA.port         eight lines with weak outputs, as of a PCF8574: the byte that was written, and the levels outside
+ *   i2c-N-AA.sent         what has been written to one of these two, a message a line, in hexadecimal
  *   i2c-N-AA.err, .delay  an errno to fail with; milliseconds to answer after
  *   i2c-N.stuck           the bus is stuck: the caller hangs until the file is gone
  *   spiB.C                the device /dev/spidevB.C is there
  *   spiB.C.mcp3008        eight 16-bit numbers, little endian: the inputs of such a chip (.mcp3208 likewise)
- *   spiB.C.echo           the bytes that come back, whatever is sent
+ *   spiB.C.echo           the bytes that come back, whatever is sent; what is sent is in .sent, as above
  *   spiB.C.err, .delay    as above
+ *   sys/                  what is in /sys/bus/i2c and /sys/bus/spi: which driver of the kernel has a chip
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,6 +29,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum kind { NONE, I2C, SPI };
@@ -118,6 +123,31 @@ OPEN(open64, (const char *path, int flags, ...), real_openat(AT_FDCWD, path, fla
 OPEN(openat, (int folder, const char *path, int flags, ...), real_openat(folder, path, flags, mode))
 OPEN(openat64, (int folder, const char *path, int flags, ...), real_openat(folder, path, flags, mode))
 
+/* Files of the kernel are in the folder, as Python looks for them. */
+static const char *ours(const char *path, char *room, size_t size)
+{
+    if (strncmp(path, "/sys/bus/i2c/", 13) && strncmp(path, "/sys/bus/spi/", 13))
+        return path;
+    snprintf(room, size, "%s%s", getenv("FAKEBUS_DIR"), path);
+    return room;
+}
+
+#define LOOK(type, name, parameters, ...)                                                                              \
+    type name parameters                                                                                               \
+    {                                                                                                                  \
+        static type(*real) parameters;                                                                                 \
+        char room[512];                                                                                                \
+        if (!real)                                                                                                     \
+            real = dlsym(RTLD_NEXT, #name);                                                                            \
+        path = ours(path, room, sizeof room);                                                                          \
+        return real(__VA_ARGS__);                                                                                      \
+    }
+LOOK(int, stat, (const char *path, struct stat *out), path, out)
+LOOK(int, stat64, (const char *path, struct stat64 *out), path, out)
+LOOK(int, lstat, (const char *path, struct stat *out), path, out)
+LOOK(int, lstat64, (const char *path, struct stat64 *out), path, out)
+LOOK(ssize_t, readlink, (const char *path, char *out, size_t size), path, out, size)
+
 int close(int file)
 {
     if (file >= 0 && file < MOST_FILES)
@@ -135,6 +165,52 @@ static int gate(const char *name)
         return 0;
     errno = error;
     return -1;
+}
+
+/* Add what was sent to the log of a chip. */
+static void note(const char *name, const uint8_t *data, int length)
+{
+    char path[512], line[512];
+    int at = 0;
+    for (int i = 0; i < length && at < (int)sizeof line - 8; i++)
+        at += sprintf(line + at, "%02x ", data[i]);
+    if (!at)
+        return;
+    line[at - 1] = '\n';
+    snprintf(path, sizeof path, "%s/%s.sent", getenv("FAKEBUS_DIR"), name);
+    int file = real_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    if (file < 0)
+        return;
+    if (write(file, line, at) != at)
+        abort();
+    real_close(file);
+}
+
+/* A chip without registers. 1 where it is none. */
+static int plain_message(const char *name, int is_read, uint8_t *data, int length)
+{
+    uint8_t answer[256];
+    int known = read_file(name, ".answer", answer, sizeof answer), file = -1;
+    if (known < 0) {
+        file = open_in_folder(O_RDWR, name, ".port");
+        if (file < 0)
+            return 1;
+    }
+    if (!is_read)
+        note(name, data, length);
+    if (file < 0) {
+        for (int i = 0; is_read && i < length; i++)
+            data[i] = i < known ? answer[i] : 0xff;
+        return 0;
+    }
+    if (!is_read && length && pwrite(file, &data[length - 1], 1, 0) != 1)
+        abort();
+    if (pread(file, answer, 2, 0) != 2)
+        abort();
+    real_close(file);
+    for (int i = 0; is_read && i < length; i++)
+        data[i] = answer[0] & answer[1];
+    return 0;
 }
 
 static int i2c_message(struct device *device, int address, int is_read, uint8_t *data, int length)
@@ -156,8 +232,10 @@ static int i2c_message(struct device *device, int address, int is_read, uint8_t 
         step = 2;
     }
     if (file < 0) {
-        errno = EREMOTEIO;
-        return -1;
+        int result = plain_message(name, is_read, data, length);
+        if (result > 0)
+            errno = EREMOTEIO;
+        return -result;
     }
     uint8_t *registers = mmap(0, 256 * step, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     real_close(file);
@@ -256,6 +334,8 @@ static int spi_transfer(struct device *device, struct spi_ioc_transfer *all, int
     int echoed = read_file(name, ".echo", echo, sizeof echo);
     for (int i = 0; i < count; i++) {
         uint8_t *got = (uint8_t *)(uintptr_t)all[i].rx_buf;
+        if (echoed >= 0)
+            note(name, (const uint8_t *)(uintptr_t)all[i].tx_buf, all[i].len);
         for (unsigned j = 0; got && j < all[i].len; j++, total++)
             got[j] = total < echoed ? echo[total] : 0xff;
     }

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.filters import FilteredComponent, Limits
-from janitoo_actors.api import BusLostError, Instance, TemporaryError, Value
+from janitoo_actors.api import BusLostError, Instance, Instances, OptionsError, TemporaryError, Value
 
 READINGS = st.floats(-200, 200)
 
@@ -99,6 +99,54 @@ def test_a_leap_counts_when_the_next_poll_finds_it_too() -> None:
     assert sensor.heats(62.0) == 62.0
 
 
+POWERED = {"heat_power_on": "60", "heat_retries": "0"}
+
+
+def test_what_a_sensor_gives_that_has_just_been_powered_is_wrong_however_often_it_comes() -> None:
+    sensor = Sensor({**POWERED, "heat_retries": "2"})
+    for _ in range(3):
+        with pytest.raises(TemporaryError, match=r"60 is what the sensor gives when its power .*\(heat_power_on\)"):
+            sensor.heats(60.0, 60.0, 60.0, 20.0)
+    # As a rule it has measured when it is read again.
+    assert sensor.heats(60.0, 20.0) == 20.0
+    with pytest.raises(TemporaryError, match="at most 0 from it"):
+        sensor.heats(60.0, 60.0, 60.0)
+    assert sensor.heats(60.1) == 60.1
+    assert Sensor().heats(60.0) == 60.0
+
+
+def test_it_counts_after_a_reading_that_was_near() -> None:
+    sensor = Sensor({**POWERED, "heat_step": "5"})
+    assert [sensor.heats(each) for each in (54.0, 56.0, 60.0, 60.0, 62.0, 60.0)] == [54, 56, 60, 60, 62, 60]
+    assert sensor.heats(57.0) == 57.0
+    with pytest.raises(TemporaryError, match="20 is further than heat_step = 5"):
+        sensor.heats(20.0)
+    assert sensor.heats(20.0) == 20.0
+    with pytest.raises(TemporaryError, match="at most 5 from it"):
+        sensor.heats(60.0)
+    # After a leap that the next poll finds too: it was on its way.
+    with pytest.raises(TemporaryError, match="59 is further than heat_step = 5"):
+        sensor.heats(59.0)
+    assert sensor.heats(60.0) == 60.0
+
+
+@given(st.lists(st.one_of(READINGS, st.just(60.0)), max_size=60), st.floats(0.1, 50))
+def test_it_is_never_told_after_what_was_far_from_it(readings: list[float], step: float) -> None:
+    sensor = Sensor({**POWERED, "heat_step": str(step)})
+    # What was told last, and the reading before, which may be a leap that is real.
+    last: list[float] = []
+    before: list[float] = []
+    for reading in readings:
+        try:
+            told = [sensor.heats(reading)]
+        except TemporaryError:
+            told = []
+        if told == [60]:
+            assert any(abs(each - 60) <= step for each in (*last, *before))
+        last = told or last
+        before = [reading] if -40 <= reading <= 85 else []
+
+
 def test_values_and_instances_do_not_disturb_each_other() -> None:
     sensor = Sensor({"heat_step": "5", "damp_step": "5", "heat_retries": "0", "damp_retries": "0"})
     sensor.script = [20.0, 90.0, 21.0, 91.0]
@@ -112,6 +160,58 @@ def test_smoothing() -> None:
         sensor.heats(60.0)
     # A leap that is believed is not smoothed away.
     assert sensor.heats(60.0) == 60.0
+
+
+class Inputs(FilteredComponent):
+    """Inputs that give what they are told."""
+
+    oid = "test.inputs"
+    filtered_values: ClassVar[Mapping[str, Limits]] = {"volts": Limits(0, 5)}
+    volts = Value("sensor_voltage", help="V", instances=Instances(label="x", help="x", defaults=("a", "b", "c")))
+    script: tuple[float, ...] = ()
+
+    @volts.reader
+    def read_volts(self, instance: Instance) -> float:
+        """Give the next one."""
+        readings = iter(self.script)
+        return self.filtered("volts", instance.index, lambda: next(readings))
+
+    def polls(self, index: int, *script: float) -> float:
+        """One poll of an input."""
+        self.script = script
+        found: float = self.read("volts", index)
+        return found
+
+
+def test_an_instance_has_its_own_limits_and_the_others_have_the_common_ones() -> None:
+    inputs = Inputs("x", {"volts_max": "3", "volts_max_1": "12", "volts_max_2": "", "volts_retries": "0"})
+    assert [inputs.polls(0, 3), inputs.polls(1, 12), inputs.polls(2, 1000)] == [3, 12, 1000]
+    with pytest.raises(TemporaryError, match=r"4 cannot be: expected 0 or more, 3 or less \(volts_min, volts_max\)"):
+        inputs.polls(0, 4)
+    with pytest.raises(TemporaryError, match=r"13 cannot be: .* 12 or less \(volts_min, volts_max_1\)"):
+        inputs.polls(1, 13)
+
+
+def test_each_filter_of_an_instance_is_its_own() -> None:
+    inputs = Inputs(
+        "x", {"volts_step_1": "1", "volts_smoothing_2": "0.5", "volts_retries": "0", "volts_retries_0": "1"}
+    )
+    assert inputs.polls(0, 9, 2) == 2
+    inputs.polls(1, 1)
+    with pytest.raises(TemporaryError, match="5 is further than volts_step_1 = 1 from 1"):
+        inputs.polls(1, 5)
+    assert [inputs.polls(2, 0), inputs.polls(2, 4), inputs.polls(0, 5)] == [0, 2, 5]
+    with pytest.raises(TemporaryError, match="9 cannot be"):
+        inputs.polls(2, 9, 2)
+
+
+def test_a_filter_of_no_instance_is_refused_with_all_that_is_wrong() -> None:
+    with pytest.raises(OptionsError) as caught:
+        Inputs("x", {"volts_max_3": "1", "volts_min_0": "low", "volts_config_0": "only"})
+    assert [(each.key, each.value, each.expected) for each in caught.value.problems] == [
+        ("volts_min_0", "low", "a number, -1e+12 to 1e+12"),
+        ("volts_max_3", "1", "an index that is there: volts has the index 0 only"),
+    ]
 
 
 @given(st.lists(READINGS, min_size=1, max_size=60), st.floats(0.1, 50), st.floats(0, 0.99), st.integers(0, 3))

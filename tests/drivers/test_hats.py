@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from brokers import Mosquitto
-from fake_buses import FakeBuses, bmp280
+from fake_buses import BMP280, FakeBuses, bmp280
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.protocol.messages import NodeState
@@ -45,17 +45,26 @@ voltage_config_0 = 0
 """
 
 
-@contextmanager
-def served(buses: FakeBuses, broker: Mosquitto, folder: Path) -> Iterator[tuple[ServerProcess, Probe]]:
-    """A server with three chips, all of them online."""
+def plug(buses: FakeBuses) -> None:
+    """Have the three chips."""
     bmp280(buses)
     buses.words(0x48, {0: 0x4000})
     buses.spi(inputs=[512] * 8)
+
+
+@contextmanager
+def served(
+    buses: FakeBuses, broker: Mosquitto, folder: Path, *, plugged: bool = True
+) -> Iterator[tuple[ServerProcess, Probe]]:
+    """A server with three chips, all of them online, unless they are to be plugged in later."""
+    if plugged:
+        plug(buses)
     path = folder / "hats.conf"
     path.write_text(system_section(broker, "read_timeout = 0.5", "max_backoff = 0.2") + CONFIGURATION)
     topics = ["/dhcp/heartbeat/#", "/values/#"]
     with Probe(broker.host, broker.port, subscribe=topics, timeout=TIMEOUT) as probe, buses.serve(path) as server:
-        wait_heartbeats(probe, [AIR, VOLTS, INPUTS], NodeState.ONLINE)
+        if plugged:
+            wait_heartbeats(probe, [AIR, VOLTS, INPUTS], NodeState.ONLINE)
         yield server, probe
 
 
@@ -93,16 +102,98 @@ def test_a_chip_is_unplugged_and_comes_back(buses: FakeBuses, broker: Mosquitto,
         wait_value(probe, AIR, since)
 
 
-@pytest.mark.parametrize("error", [errno.EREMOTEIO, errno.ETIMEDOUT, errno.EIO], ids=errno.errorcode.get)
-def test_a_chip_fails_and_works_again(buses: FakeBuses, broker: Mosquitto, tmp_path: Path, error: int) -> None:
-    with served(buses, broker, tmp_path) as (_, probe):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (errno.EREMOTEIO, "does not answer: is it wired, powered, and at this address?"),
+        (errno.ETIMEDOUT, "holds the bus for too long (timeout)"),
+        (errno.EIO, "Input/output error"),
+        (errno.EAGAIN, "another master has taken the bus meanwhile (arbitration)"),
+        (errno.EBUSY, "the bus is busy, and no other program is seen that has it open"),
+    ],
+    ids=lambda it: errno.errorcode[it] if isinstance(it, int) else "",
+)
+def test_a_chip_fails_and_works_again(
+    buses: FakeBuses, broker: Mosquitto, tmp_path: Path, error: int, said: str
+) -> None:
+    with served(buses, broker, tmp_path) as (server, probe):
         since = len(probe.messages)
         buses.fail("i2c-1-48", error)
         wait_heartbeats(probe, [VOLTS], NodeState.OFFLINE, since=since)
+        server.wait_err(said)
         wait_others_go_on(probe, AIR, INPUTS)
         since = len(probe.messages)
         buses.fail("i2c-1-48", None)
         wait_heartbeats(probe, [VOLTS], NodeState.ONLINE, since=since)
+
+
+def test_a_driver_of_the_kernel_takes_a_chip_and_lets_it_go(
+    buses: FakeBuses, broker: Mosquitto, tmp_path: Path
+) -> None:
+    with served(buses, broker, tmp_path) as (server, probe):
+        since = len(probe.messages)
+        buses.bind("i2c/devices/1-0048", "ads1015")
+        # Until it fails once, nobody has to ask who has it.
+        buses.fail("i2c-1-48", errno.EBUSY)
+        wait_heartbeats(probe, [VOLTS], NodeState.OFFLINE, since=since)
+        server.wait_err("take it from there: echo 1-0048 > /sys/bus/i2c/drivers/ads1015/unbind")
+        buses.fail("i2c-1-48", None)
+        wait_others_go_on(probe, AIR, INPUTS)
+        since = len(probe.messages)
+        buses.bind("i2c/devices/1-0048", None)
+        wait_heartbeats(probe, [VOLTS], NodeState.ONLINE, since=since)
+
+
+GARBAGE = {
+    "no number": ({0xD0: b"\xff"}, "what is at 0x76 says 0xff and not which chip it is: check its wires"),
+    "another chip": ({0xD0: b"\x60"}, "there is a BME280 at 0x76, and no BMP280: configure that one"),
+    "all ones": ({0xF7: 6 * b"\xff"}, "the chip has not measured: it may have lost its power for a moment"),
+    "no calibration": ({0x88: 26 * b"\xff"}, "the calibration of the chip is not readable: check its wires"),
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_a_chip_says_garbage_and_then_the_truth(buses: FakeBuses, broker: Mosquitto, tmp_path: Path, kind: str) -> None:
+    garbage, said = GARBAGE[kind]
+    with served(buses, broker, tmp_path) as (server, probe):
+        since = len(probe.messages)
+        # As after a bad contact: what the driver knew of it counts no more.
+        buses.unplug(0x76)
+        wait_heartbeats(probe, [AIR], NodeState.OFFLINE, since=since)
+        since = len(probe.messages)
+        buses.chip(0x76, {**BMP280, **garbage})
+        server.wait_err(said)
+        wait_others_go_on(probe, VOLTS, INPUTS)
+        assert temperatures(probe, since) == []
+        since = len(probe.messages)
+        buses.chip(0x76, BMP280)
+        wait_heartbeats(probe, [AIR], NodeState.ONLINE, since=since)
+        wait_value(probe, AIR, since)
+        assert temperatures(probe, since)[0] == pytest.approx(25.08, abs=0.01)
+
+
+def temperatures(probe: Probe, since: int) -> list[float]:
+    """What has come of the air's temperature since then, but for null."""
+    topic = f"/values/basic/{AIR}/temperature"
+    found = (each.value["data"] for each in probe.messages[since:] if each.topic == topic)
+    return [each for each in found if each is not None]
+
+
+@pytest.mark.parametrize(("name", "hit"), [("i2c-1-48", VOLTS), ("spi0.0", INPUTS)])
+def test_answers_that_come_too_late_silence_no_other_bus(
+    buses: FakeBuses, broker: Mosquitto, tmp_path: Path, name: str, hit: str
+) -> None:
+    with served(buses, broker, tmp_path) as (server, probe):
+        since = len(probe.messages)
+        # Longer than read_timeout.
+        buses.delay(name, 1.5)
+        wait_heartbeats(probe, [hit], NodeState.OFFLINE, since=since)
+        server.wait_err("it was at Read for 0.5 s, longer than it may be")
+        wait_others_go_on(probe, INPUTS if hit == VOLTS else AIR)
+        since = len(probe.messages)
+        buses.delay(name, 0)
+        wait_heartbeats(probe, [hit], NodeState.ONLINE, since=since)
+        wait_value(probe, hit, since)
 
 
 def test_a_stuck_bus_silences_no_other_one(buses: FakeBuses, broker: Mosquitto, tmp_path: Path) -> None:
@@ -141,6 +232,53 @@ def test_an_spi_chip_loses_its_power(buses: FakeBuses, broker: Mosquitto, tmp_pa
         since = len(probe.messages)
         buses.spi(inputs=[1] * 8)
         wait_heartbeats(probe, [INPUTS], NodeState.ONLINE, since=since)
+
+
+SPI_FAULTS = {
+    errno.EIO: "/dev/spidev0.0: Input/output error",
+    errno.ETIMEDOUT: "/dev/spidev0.0: Connection timed out",
+    errno.EMSGSIZE: "/dev/spidev0.0: Message too long",
+}
+
+
+@pytest.mark.parametrize("error", SPI_FAULTS, ids=errno.errorcode.get)
+def test_a_transfer_fails_and_works_again(buses: FakeBuses, broker: Mosquitto, tmp_path: Path, error: int) -> None:
+    with served(buses, broker, tmp_path) as (server, probe):
+        since = len(probe.messages)
+        buses.fail("spi0.0", error)
+        wait_heartbeats(probe, [INPUTS], NodeState.OFFLINE, since=since)
+        server.wait_err(SPI_FAULTS[error])
+        wait_others_go_on(probe, AIR, VOLTS)
+        since = len(probe.messages)
+        buses.fail("spi0.0", None)
+        wait_heartbeats(probe, [INPUTS], NodeState.ONLINE, since=since)
+
+
+def test_an_spi_device_goes_is_another_drivers_and_comes_back(
+    buses: FakeBuses, broker: Mosquitto, tmp_path: Path
+) -> None:
+    with served(buses, broker, tmp_path) as (server, probe):
+        since = len(probe.messages)
+        buses.remove("spi0.0")
+        wait_heartbeats(probe, [INPUTS], NodeState.OFFLINE, since=since)
+        server.wait_err("/dev/spidev0.0 is gone: Cannot send after transport endpoint shutdown")
+        server.wait_err("there is no /dev/spidev0.0: enable it with dtparam=spi=on")
+        buses.bind("spi/devices/spi0.0", "mcp251x")
+        server.wait_err("the kernel's driver mcp251x has the chip select 0.0: remove its overlay")
+        wait_others_go_on(probe, AIR, VOLTS)
+        since = len(probe.messages)
+        buses.bind("spi/devices/spi0.0", None)
+        buses.spi(inputs=[512] * 8)
+        wait_heartbeats(probe, [INPUTS], NodeState.ONLINE, since=since)
+
+
+def test_nothing_is_there_at_the_start(buses: FakeBuses, broker: Mosquitto, tmp_path: Path) -> None:
+    with served(buses, broker, tmp_path, plugged=False) as (server, probe):
+        wait_heartbeats(probe, [AIR, VOLTS, INPUTS], NodeState.OFFLINE)
+        server.wait_err("there is no /dev/i2c-1: enable it with dtparam=i2c_arm=on")
+        server.wait_err("there is no /dev/spidev0.0: enable it with dtparam=spi=on")
+        plug(buses)
+        wait_heartbeats(probe, [AIR, VOLTS, INPUTS], NodeState.ONLINE)
 
 
 def test_the_second_server_is_told_who_has_the_adapter(buses: FakeBuses, broker: Mosquitto, tmp_path: Path) -> None:

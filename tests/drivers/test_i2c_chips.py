@@ -3,155 +3,33 @@
 from __future__ import annotations
 
 import errno
-import struct
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drivers.i2c import Ads1115, Bme280, Pca9685
-from drivers.i2c.bosch import Calibration180, Trimming
-from fake_buses import PRESSURE, TEMPERATURE, TRIMMING, FakeBuses, bmp280
+from fake_buses import FakeBuses, bmp280
+from i2c_programs import PROGRAM, run
 from janitoo_actors.api import OptionsError
 
-PROGRAM = """
-import json
-from drivers.i2c import *
-from janitoo_actors.errors import said
-from janitoo_actors.api import Instance
-
-bus = I2cBus()
-bus.open()
-
-def made(kind, **options):
-    device = kind("rpii2c__x", {key: str(value) for key, value in options.items()})
-    device.bus = bus
-    return device
-
-def tried(call, *arguments):
-    try:
-        return call(*arguments)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-found = []
-"""
 CHIP = "the chip at 0x76 of the I2C adapter 1"
-# That of BMP180, figure 4.
-CALIBRATION = struct.pack(">hhhHHHhhhhh", 408, -72, -14383, 32741, 32757, 23153, 6190, 4, -32768, -8711, 2868)
-
-
-def run(buses: FakeBuses, script: str) -> Any:
-    return buses.run(f"{PROGRAM}{script}\nprint(json.dumps(found))")
-
-
-def test_the_data_sheet_of_bmp280() -> None:
-    trimming = Trimming.read(TRIMMING)
-    fine = trimming.fine(TEMPERATURE)
-    assert fine / 5120 == pytest.approx(25.08, abs=0.005)
-    assert trimming.pressure(PRESSURE, fine) == pytest.approx(100653.27, abs=0.5)
-
-
-def test_the_humidity_of_bme280() -> None:
-    # H1 to H6 of a chip: 75, 362, 0, 321, 50, 30. H4 and H5 share a byte: 0x14, 0x21, 0x03.
-    humid = struct.pack("<hBbBbb", 362, 0, 321 >> 4, 321 & 0x0F | (50 & 0x0F) << 4, 50 >> 4, 30)
-    trimming = Trimming.read(TRIMMING, humid)
-    assert trimming.h == (75, 362, 0, 321, 50, 30)
-    fine = trimming.fine(TEMPERATURE)
-    # More of it is more, and it stays within what can be.
-    found = [trimming.humidity(raw, fine) for raw in (0, 20_000, 25_000, 30_000, 35_000, 65_535)]
-    assert found == sorted(found)
-    assert (found[0], found[-1]) == (0, 100)
-    assert 20 < found[3] < 80
-
-
-def test_negative_h4_and_h5_keep_their_signs() -> None:
-    humid = struct.pack("<hBbBbb", 362, 0, -321 >> 4, -321 & 0x0F | (-50 & 0x0F) << 4, -50 >> 4, -30)
-    assert Trimming.read(TRIMMING, humid).h[3:] == (-321, -50, -30)
-
-
-def test_what_is_refused_is_measured_again(buses: FakeBuses) -> None:
-    bmp280(buses)
-    (count,) = run(
-        buses,
-        """
-one = made(Bmp280, temperature_max=20, temperature_retries=2)
-measure, times = one._measure, []
-one._measure = lambda: (times.append(1), measure())[1]
-tried(one.read, "temperature")
-found.append(len(times))
-""",
-    )
-    assert count == 3
-
-
-@pytest.mark.parametrize("skipped", ["pressure", "humidity"])
-def test_what_has_not_been_measured_is_no_reading(buses: FakeBuses, skipped: str) -> None:
-    pressure = 0x80000 if skipped == "pressure" else PRESSURE
-    humidity = b"\x80\x00" if skipped == "humidity" else b"\x75\x30"
-    data = bytes((pressure >> 12, pressure >> 4 & 0xFF, (pressure & 0xF) << 4, 0x7E, 0xED, 0x00)) + humidity
-    buses.chip(0x76, {0xD0: b"\x60", 0x88: TRIMMING, 0xE1: b"\x6a\x01\x00\x14\x21\x03\x1e", 0xF7: data})
-    (said,) = run(buses, f'found.append(tried(made(Bme280).read, "{skipped}"))')
-    assert said == "TemporaryError: the chip has not measured: it may have lost its power for a moment"
-
-
-def test_the_data_sheet_of_bmp180() -> None:
-    calibration = Calibration180.read(CALIBRATION)
-    b5 = calibration.b5(27898)
-    assert (b5 + 8 >> 4) / 10 == 15.0
-    assert calibration.pressure(23843, b5, 0) == 69964
-
-
-def test_bmp280_and_bmp180(buses: FakeBuses) -> None:
-    bmp280(buses)
-    # Both measurements are read from the same place: what is there is the temperature.
-    buses.chip(0x77, {0xD0: b"\x55", 0xAA: CALIBRATION, 0xF6: (27898).to_bytes(2, "big") + b"\0"})
-    found = run(
-        buses,
-        """
-one, two = made(Bmp280), made(Bmp180)
-found += [one.read("temperature"), one.read("pressure"), two.read("temperature")]
-""",
-    )
-    assert found == [pytest.approx(25.08, abs=0.01), pytest.approx(100653, abs=1), 15.0]
-    # In forced mode it has been asked to measure.
-    assert buses.registers(0x76, 0xF4, 1) == b"\x25"
-
-
-def test_another_chip_than_configured_is_named(buses: FakeBuses) -> None:
-    bmp280(buses)
-    (said,) = run(buses, 'found.append(tried(made(Bme280).read, "humidity"))')
-    assert said == "ConfigurationError: there is a BMP280 at 0x76, and no BME280: configure that one"
-
-
-def test_a_chip_without_power_for_a_moment_is_set_up_again(buses: FakeBuses) -> None:
-    bmp280(buses)
-    found = run(
-        buses,
-        """
-import os
-one = made(Bmp280)
-found.append(one.read("temperature"))
-file = os.path.join(os.environ["FAKEBUS_DIR"], "i2c-1-76.reg")
-data = open(file, "rb").read()
-os.unlink(file)
-one._sample = None
-found.append(tried(one.read, "temperature"))
-open(file, "wb").write(data)
-found.append(one.read("temperature"))
-""",
-    )
-    assert found[0] == found[2]
-    assert found[1] == f"TemporaryError: {CHIP} does not answer: is it wired, powered, and at this address?"
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (errno.ETIMEDOUT, f"TemporaryError: {CHIP} holds the bus for too long (timeout)"),
-        (errno.EBUSY, f"TemporaryError: {CHIP} is busy: a driver of the kernel has it"),
+        (
+            errno.EBUSY,
+            f"TemporaryError: {CHIP} was not reached: the bus is busy, and no other program is seen that has it open",
+        ),
+        (
+            errno.EAGAIN,
+            f"TemporaryError: {CHIP} was not reached: another master has taken the bus meanwhile (arbitration)",
+        ),
         (errno.EIO, f"TemporaryError: {CHIP}: Input/output error"),
         (errno.ENODEV, "BusLostError: the I2C adapter 1 is gone: No such device"),
+        (errno.EOPNOTSUPP, "PermanentError: the I2C adapter 1 speaks SMBus only: use one that speaks I2C"),
     ],
 )
 def test_what_an_error_means(buses: FakeBuses, error: int, said: str) -> None:
@@ -165,7 +43,7 @@ def test_the_adapter_is_opened_anew_where_chips_are_silent(buses: FakeBuses) -> 
     found = run(
         buses,
         """
-one = made(AnyChip, address=0x20, value_retries=0)
+one = made(AnyChip, address=0x20, value_config_0="0x00", value_retries=0)
 for _ in range(4):
     before = bus._adapter
     tried(one.read, "value")
@@ -180,7 +58,7 @@ def test_a_silent_chip_has_the_adapter_opened_beside_a_sound_one(buses: FakeBuse
     found = run(
         buses,
         """
-one, two = made(AnyChip, address=0x20, value_retries=0), made(Ads1115)
+one, two = made(AnyChip, address=0x20, value_config_0="0x00", value_retries=0), made(Ads1115)
 before = bus._adapter
 for _ in range(3):
     tried(one.read, "value")
@@ -207,20 +85,18 @@ except Exception as error:
     assert said.startswith("TemporaryError: there is no /dev/i2c-1: enable it with dtparam=i2c_arm=on")
 
 
-def test_a_chip_that_the_kernel_has(buses: FakeBuses, tmp_path: Path) -> None:
+def test_an_adapter_without_a_device_file(buses: FakeBuses) -> None:
+    buses.adapter(0)
+    buses.bind("i2c/devices/i2c-1", "i2c-bcm2835")
+    said = buses.run(f"{PROGRAM.replace('bus.open()', '')}\nprint(json.dumps(tried(bus.open)))")
+    assert said.startswith("TemporaryError: there is no /dev/i2c-1: the adapter works")
+    assert said.endswith("load a module of the kernel with modprobe i2c-dev")
+
+
+def test_a_chip_that_the_kernel_has(buses: FakeBuses) -> None:
     bmp280(buses)
-    device = tmp_path / "1-0076"
-    device.mkdir()
-    (tmp_path / "drivers" / "bmp280").mkdir(parents=True)
-    (device / "driver").symlink_to(tmp_path / "drivers" / "bmp280")
-    (said,) = run(
-        buses,
-        f"""
-from pathlib import Path
-I2cBus.sysfs = Path({str(tmp_path)!r})
-found.append(tried(made(Bmp280).read, "temperature"))
-""",
-    )
+    buses.bind("i2c/devices/1-0076", "bmp280")
+    (said,) = run(buses, 'found.append(tried(made(Bmp280).read, "temperature"))')
     assert said == (
         "ConfigurationError: the kernel's driver bmp280 has the chip at 0x76 of the I2C adapter 1: "
         "take it from there: echo 1-0076 > /sys/bus/i2c/drivers/bmp280/unbind"
@@ -234,6 +110,24 @@ def test_ads1115(buses: FakeBuses) -> None:
     assert buses.word(0x48, 1) == 0b1_011_010_1_100_00011
 
 
+def test_each_input_of_ads1115_has_its_own_range_scale_and_limits(buses: FakeBuses) -> None:
+    buses.words(0x48, {0: 0x4000})
+    found = run(
+        buses,
+        """
+one = made(Ads1115, voltage_config_0=0, voltage_config_1=1,
+           range="2.048", range_1="0.256", scale_0=11, voltage_max_1=0.1)
+found += [one.read("voltage"), tried(one.read, "voltage", 1)]
+""",
+    )
+    assert found == [
+        pytest.approx(11.264),
+        "TemporaryError: 0.128 cannot be: expected 0.1 or less (voltage_min, voltage_max_1)",
+    ]
+    # The second input, and its gain.
+    assert buses.word(0x48, 1) == 0b1_101_101_1_100_00011
+
+
 @pytest.mark.parametrize("raw", [0x7FFF, -0x8000])
 def test_ads1115_out_of_its_range(buses: FakeBuses, raw: int) -> None:
     buses.words(0x48, {0: raw})
@@ -241,10 +135,28 @@ def test_ads1115_out_of_its_range(buses: FakeBuses, raw: int) -> None:
     assert said == "TemporaryError: the voltage is out of the range of 0.256 V: choose a larger range"
 
 
+@pytest.mark.parametrize(
+    ("kind", "address", "value", "expected"),
+    [
+        # All ones would be -0.125 mV, and -0.1 mA.
+        ("Ads1115", 0x48, "voltage", "the chip has not kept its settings (0xffff for 0xc383)"),
+        ("Ina219", 0x40, "current", "the chip has not kept its settings (0xffff for 0x399f)"),
+        ("Ina219", 0x40, "voltage", "the chip has not kept its settings (0xffff for 0x399f)"),
+        ("Pca9685", 0x40, "duty", "the chip has not taken its frequency: is it a PCA9685, and well wired?"),
+    ],
+)
+def test_ones_are_no_reading(buses: FakeBuses, kind: str, address: int, value: str, expected: str) -> None:
+    # Somebody is there, and only its line for data is not.
+    buses.plain(address, b"")
+    (said,) = run(buses, f'found.append(tried(made({kind}).read, "{value}"))')
+    assert said.startswith(f"TemporaryError: {expected}")
+
+
 @pytest.mark.parametrize(("shunt", "amperes"), [(2000, 0.2), (-1000, -0.1)])
 def test_ina219(buses: FakeBuses, shunt: int, amperes: float) -> None:
     # 12 V; and 20 mV or -10 mV at 0.1 ohms.
-    buses.words(0x40, {1: shunt, 2: 3000 << 3 | 2})
+    # An overflow of what the chip computes is none of what is measured.
+    buses.words(0x40, {1: shunt, 2: 3000 << 3 | 2 | 1})
     found = run(buses, 'one = made(Ina219); found += [one.read("voltage"), one.read("current"), one.read("power")]')
     assert found == pytest.approx([12, amperes, 12 * amperes])
     assert buses.word(0x40, 0) == 0x399F
@@ -253,8 +165,8 @@ def test_ina219(buses: FakeBuses, shunt: int, amperes: float) -> None:
 @pytest.mark.parametrize(
     ("words", "value", "expected"),
     [
-        ({2: 3}, "voltage", "out of its range"),
-        ({2: 0}, "voltage", "has not measured yet"),
+        ({2: 0}, "voltage", "has not measured within 0.1 s"),
+        ({2: 0}, "current", "has not measured within 0.1 s"),
         ({1: 0x7FFF, 2: 10}, "current", "choose a smaller shunt"),
     ],
 )
@@ -285,6 +197,58 @@ found += [list(bus.read_register(0x41, 0xFA, 4)), bus.read_register(0x41, 0xFE, 
 """,
     )
     assert found == [25, 100, 25, 100, 0, [0, 0, 0, 0x10], 121]
+
+
+def test_what_no_output_of_pca9685_can_be(buses: FakeBuses) -> None:
+    buses.chip(0x40, {0x00: b"\x21", 0xFE: b"\x1e", 0x06: b"\xff\xff\xff\xff"})
+    (said,) = run(buses, 'found.append(tried(made(Pca9685).read, "duty"))')
+    assert said == "TemporaryError: the chip says ff ff ff ff for output 0, which cannot be: check its wires"
+
+
+def test_another_chip_in_the_place_of_pca9685(buses: FakeBuses) -> None:
+    # An INA219 has the same address.
+    buses.plain(0x40, b"\0\0\0\0")
+    (said,) = run(buses, 'found.append(tried(made(Pca9685).read, "duty"))')
+    assert said == "TemporaryError: the chip has not taken its frequency: is it a PCA9685, and well wired?"
+
+
+def test_pca9685_turns_servos(buses: FakeBuses) -> None:
+    buses.chip(0x40, {0x00: b"\x11"})
+    found = run(
+        buses,
+        """
+one = made(Pca9685, frequency=50, angle_config_0=3, angle_config_1=4, pulse_min_1=2, pulse_max_1=1)
+found.append(one.read("angle"))
+for angle in (0, 1, 90, 179, 180):
+    one.write("angle", angle)
+    found.append(one.read("angle"))
+one.write("angle", 90)
+one.write("angle", 180, 1)
+found += [one.read("angle", 1), list(bus.read_register(0x40, 0x06 + 4 * 3, 8))]
+""",
+    )
+    # Of a period of 19.99 ms: 1.5 ms, and 1 ms, as it turns the other way.
+    assert found == [None, 0, 1, 90, 179, 180, 180, [0, 0, 307 & 0xFF, 307 >> 8, 0, 0, 205, 0]]
+
+
+def test_pca9685_without_servos_or_with_such_as_cannot_be(buses: FakeBuses) -> None:
+    buses.chip(0x40, {0x00: b"\x11", 0x0A: b"\0\0\0\x10"})
+    found = run(
+        buses,
+        """
+one = made(Pca9685, frequency=50, angle_config_0=1)
+found.append(one.read("angle"))
+found += [made(Pca9685).read("angle"), tried(made(Pca9685).write, "angle", "1")]
+found.append(tried(made(Pca9685, angle_config_0=1, frequency=400, pulse_max_0=3).write, "angle", "1"))
+""",
+    )
+    assert found == [
+        # Loose, and not configured.
+        None,
+        None,
+        "ConfigurationError: [rpii2c__x] has no servo: expected angle_config_0, as 3",
+        "ConfigurationError: expected two pulses shorter than 2.46 ms: pulse_min, pulse_max_0, frequency",
+    ]
 
 
 def test_pca9685_that_has_lost_its_power_is_set_up_again(buses: FakeBuses) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,10 +19,10 @@ from brokers import Mosquitto
 from drivers.dht import Dht
 from drivers.gpio import Led, Output
 from drivers.nut import Ups
+from drivers.tutorial import TutorialBus
 from janitoo_actors.api import (
     BusLostError,
     Component,
-    ConfigurationError,
     ManualRuntime,
     OptionsError,
     Setting,
@@ -34,7 +36,8 @@ from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.entries import standard_entries
 from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.simulation import simulated
-from janitoo_actors.simulation.faults import Fault, RatesType, read_script
+from janitoo_actors.simulation.faults import Fault, RatesType
+from janitoo_actors.simulation.scripts import read_script
 from janitoo_actors.simulation.sources import SourceType
 from mqtt_probe import Message, Probe
 from onewire_tree import OneWireTree
@@ -43,6 +46,7 @@ from running_server import TIMEOUT, Requester, running, system_section, wait_hea
 from waiting import wait_for
 
 T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
 REGISTRY = Registry.installed()
 ATTIC = "0771/0001"
 OFFLINE_ON = (f"/dhcp/heartbeat/{ATTIC}", "/dhcp/heartbeat/")
@@ -151,8 +155,8 @@ def test_any_text_is_a_source_or_refused(text: str) -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_script_or_refused(text: str) -> None:
-    read, error = outcome(lambda given: read_script(given, frozenset({"temperature"})), text)
-    assert "line" in error if read is None else [each.at for each in read] == sorted(each.at for each in read)
+    read, error = outcome(lambda given: read_script(given, "script"), text)
+    assert "at script:" in error if read is None else [each.at for each in read] == sorted(each.at for each in read)
 
 
 @given(st.dictionaries(st.sampled_from(list(Fault)), st.floats(0, 0.125, width=16)))
@@ -217,23 +221,54 @@ def test_a_script(tmp_path: Path) -> None:
     assert device.runtime.changes == []
     device.runtime.advance(2)
     assert device.runtime.changes == [("node", "load"), ("node", "status")]
+    # Each is told of, also where the bus was busy in between.
+    device.runtime.advance(5000)
+    assert ("node", "battery_charge") in device.runtime.changes
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("soon load 1", "expected SECONDS VALUE DATA in line 1, as 10 temperature 21.5"),
-        ("\n1 laod 1", "expected one of battery_charge, .*load.* in line 2, not laod"),
-        ("1 load much", "simulate_script, line 1: load = much: expected a number"),
+        ("soon load 1", "expected SECONDS VALUE DATA, as 10 temperature 21.5, at {script}:1"),
+        ("9999999999 load 1", "expected SECONDS VALUE DATA, as 10 temperature 21.5, at {script}:1"),
+        ("\n1 laod 1", "expected one of allowed, battery_charge, "),
+        ("\n1 laod 1", ", * at {script}:2, not laod"),
+        ("1 load much", "expected a number at {script}:1, not load much"),
+        ("1 * 5", "expected a fault, or normal, for all values at {script}:1, not 5"),
+        (None, "expected a script that can be read: {script}: No such file or directory"),
     ],
 )
-def test_wrong_scripts(tmp_path: Path, text: str, expected: str) -> None:
+def test_wrong_scripts_are_refused_when_the_file_is_read(tmp_path: Path, text: str | None, expected: str) -> None:
+    # Beside the file, wherever the server is started.
+    script = tmp_path / "evening.txt"
+    if text is not None:
+        script.write_text(text, encoding="utf-8")
+    path = tmp_path / "server.conf"
+    path.write_text(
+        "[nut]\nhadd = 0771/0000\nsimulate = True\ncomponents.ups = nut.ups\n"
+        "[nut__ups]\nsimulate_script = evening.txt\n",
+        encoding="utf-8",
+    )
+    said = str(load(path, REGISTRY).problems[0])
+    assert said.startswith(f"{path}:6: [nut__ups] simulate_script = 'evening.txt': expected ")
+    assert expected.format(script=script) in said
+
+
+def test_a_script_that_is_edited_begins_anew(tmp_path: Path) -> None:
     script = tmp_path / "script"
-    script.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=expected):
-        simulated(Ups)("node", {"simulate_script": str(script)}).open()
-    with pytest.raises(ConfigurationError, match="No such file or directory"):
-        simulated(Ups)("node", {"simulate_script": str(tmp_path / "none")}).open()
+
+    def is_lost(text: str) -> bool:
+        script.write_text(text, encoding="utf-8")
+        device = simulated(Ups)("edited", {"simulate_script": str(script)})
+        device.open()
+        try:
+            device.read("load")
+        except BusLostError:
+            return True
+        return False
+
+    # It is lost once, and not again with the next incarnation of its bus.
+    assert [is_lost("0 load lost"), is_lost("0 load lost"), is_lost("0 load lost anew")] == [True, False, True]
 
 
 def test_a_simulated_class_goes_to_another_process() -> None:
@@ -276,7 +311,7 @@ def wait_temperature(air: Requester, data: Any, *, hadd: str = ATTIC, since: int
     [
         ("error the cable is cut", "temperature: the cable is cut"),
         ("absurd", "temperature: "),
-        ("nan", "temperature: nan cannot be: expected -55 or more, 125 or less (temperature_min, temperature_max)"),
+        ("nan", "temperature: nan cannot be: expected -270 or more, 1372 or less (temperature_min, temperature_max)"),
     ],
 )
 def test_a_fault_at_a_time_and_the_recovery(
@@ -343,6 +378,22 @@ def test_the_options_of_the_simulator_are_checked_and_only_read_where_it_is_on(
     config = load(path, REGISTRY)
     assert config.problems == ()
     assert "nothing reads this option of rpi1wire.ds18b20" in str(config.warnings[0])
+
+
+def test_the_load_test_of_the_page(tmp_path: Path) -> None:
+    page = (ROOT / "docs/simulator.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True, timeout=TIMEOUT)
+    config = load(tmp_path / "load.conf", REGISTRY)
+    assert (config.problems, config.warnings) == ((), ())
+    assert [len(bus.components) for bus in config.buses] == [10] * 100
+    assert all(bus.simulate and bus.components[9].node.options["temperature_poll_0"] == "5" for bus in config.buses)
+
+
+def test_every_bus_of_ours_is_in_the_house() -> None:
+    config = load(ROOT / "conf/simulated.conf", REGISTRY)
+    assert {bus.section for bus in config.buses} == {*REGISTRY.bus_oids} - {TutorialBus.oid}
+    assert all(bus.simulate for bus in config.buses)
 
 
 def test_what_is_simulated_is_not_looked_for(broker: Mosquitto, tmp_path: Path) -> None:

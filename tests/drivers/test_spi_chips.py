@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from drivers.spi import AnyTransfer, Mcp3008
-from drivers.spi.chips import Transfer
+from drivers.spi.anychip import Transfer
 from fake_buses import FakeBuses
 from janitoo_actors.api import OptionsError
 
@@ -55,9 +55,15 @@ def test_one_input_by_its_configuration(buses: FakeBuses) -> None:
 bus = SpiBus("rpispi", {"busnum": "1"})
 bus.open()
 found.append(made(Mcp3008, device=2, voltage_config_0=3).read("voltage"))
+one = made(Mcp3008, device=2, voltage_config_0=3, voltage_config_1=3, scale=2, scale_1=-1, voltage_max_0=3)
+found += [tried(one.read, "voltage"), one.read("voltage", 1)]
 """,
     )
-    assert found == [1.65]
+    assert found == [
+        1.65,
+        "TemporaryError: 3.3 cannot be: expected 3 or less (voltage_min, voltage_max_0)",
+        -1.65,
+    ]
 
 
 def test_no_chip_there(buses: FakeBuses) -> None:
@@ -70,6 +76,14 @@ def test_no_chip_there(buses: FakeBuses) -> None:
 def test_no_device(buses: FakeBuses) -> None:
     (said,) = run(buses, 'found.append(tried(made(Mcp3008, device=1).read, "voltage"))')
     assert said.startswith("TemporaryError: there is no /dev/spidev0.1: enable it with dtparam=spi=on")
+
+
+def test_a_chip_that_the_kernel_has(buses: FakeBuses) -> None:
+    buses.bind("spi/devices/spi0.1", "mcp251x")
+    (said,) = run(buses, 'found.append(tried(made(Mcp3008, device=1).read, "voltage"))')
+    assert said.startswith(
+        "ConfigurationError: the kernel's driver mcp251x has the chip select 0.1: remove its overlay"
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,17 +119,6 @@ one.close()
 """,
     )
     assert found == [1.65, True, 1.65]
-
-
-def test_any_chip_by_its_description(buses: FakeBuses) -> None:
-    # A MAX6675: a word with twelve bits of quarter degrees.
-    buses.spi(echo=b"\x0c\x80")
-    found = run(
-        buses,
-        'one = made(AnyTransfer, value_config_0="0 0 at=0 u16be mask=0x7ff8 shift=3 scale=0.25")\n'
-        'found.append(one.read("value"))',
-    )
-    assert found == [100]
 
 
 @pytest.mark.parametrize(

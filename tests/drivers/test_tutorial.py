@@ -104,6 +104,31 @@ def test_each_state_polls_in_its_own_way() -> None:
     assert (tutorial.shows, set(tutorial.runtime.delays.values())) == (("ringing", "blink"), {5})
 
 
+def test_a_reading_that_was_on_its_way_when_it_fell_asleep_does_not_count() -> None:
+    tutorial = Tutorial()
+    tutorial.bus.sleep()
+    tutorial.hear(cpu=90)
+    assert tutorial.bus.read("average") is None
+    tutorial.bus.wake()
+    tutorial.hear(ambiance=20)
+    assert (tutorial.shows, tutorial.bus.read("average")) == (("reporting", "on"), 20)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("wake_after_0", "expected 1 or more"),
+        ("hysteresis_0", "expected 0 or more"),
+        ("critical_0", "expected a number"),
+    ],
+)
+def test_settings_that_make_no_sense(option: str, expected: str) -> None:
+    text = "hot" if option == "critical_0" else "-1"
+    assert [(each.key, f"expected {each.expected}") for each in TutorialBus.check_options({option: text})] == [
+        (option, expected)
+    ]
+
+
 def test_it_wakes_by_itself() -> None:
     tutorial = Tutorial(wake_after_0="60")
     tutorial.bus.write("transition", "sleep")
@@ -280,7 +305,7 @@ def test_a_bus_inside_that_is_not_there_keeps_only_its_own_from_working(
         wait_heartbeats(air.probe, [TEMPERATURE], NodeState.OFFLINE)
         reason = next(node.reason for node in server.nodes if str(node.hadd) == TEMPERATURE)
         assert reason.startswith("temperature: there is no 1-Wire bus")
-        assert next((each["part"], each["oid"]) for each in events(log, "part_not_open")) == ("tutorial3", "rpi1wire")
+        assert next((each["device"], each["oid"]) for each in events(log, "part_not_open")) == ("tutorial3", "rpi1wire")
         wait_data(air, f"basic/{BUS}/average", 40.5)
         since = len(air.probe.messages)
         house.onewire.come_back()

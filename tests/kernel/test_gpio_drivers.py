@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 import pytest
 
 from brokers import Mosquitto
@@ -67,6 +68,21 @@ def opened(kind: type[D], **options: str) -> D:
     return device
 
 
+@pytest.fixture(autouse=True)
+def given_back() -> Iterator[None]:
+    """Have the process keep no pin for the tests after this one, as it does on purpose for a restart of a bus."""
+    yield
+    gpio = sys.modules.get("RPi.GPIO")
+    if gpio is not None:
+        gpio.cleanup()
+
+
+def pushes(runtime: ManualRuntime) -> int:
+    """How much a device has pushed, with what its library has told it until now."""
+    runtime.advance(0)
+    return len(runtime.changes)
+
+
 def test_an_output(hardware: KernelHardware) -> None:
     device = opened(Output, pin_0="17", initial="on", on_exit="off")
     assert (device.read("switch"), hardware.output(17)) == ("on", 1)
@@ -75,6 +91,15 @@ def test_an_output(hardware: KernelHardware) -> None:
     device.write("switch", "on")
     device.close()
     assert hardware.output(17) == 0
+
+
+def test_an_output_is_as_configured_after_a_restart_of_the_bus(hardware: KernelHardware) -> None:
+    # The process has it still, at another level.
+    for _ in range(2):
+        device = opened(Output, pin_0="27", initial="on", on_exit="off")
+        assert (device.read("switch"), hardware.output(27)) == ("on", 1)
+        device.close()
+        assert hardware.output(27) == 0
 
 
 def test_an_output_is_kept_over_a_restart_of_the_bus(hardware: KernelHardware) -> None:
@@ -110,20 +135,20 @@ def test_edges(hardware: KernelHardware) -> None:
     hardware.drive(21, 0)
     device = opened(Input, pin_0="21", pull_0="down", debounce_0="0")
     assert isinstance(device.runtime, ManualRuntime)
-    changes = device.runtime.changes
+    runtime = device.runtime
     assert device.read("state") is False
     for number, level in enumerate((1, 0, 1), start=1):
         hardware.drive(21, level)
-        wait_for(lambda wanted=number: len(changes) >= wanted, TIMEOUT, lambda: f"an edge: {changes}")  # type: ignore[misc]
+        wait_for(lambda wanted=number: pushes(runtime) >= wanted, TIMEOUT, lambda: f"an edge: {runtime.changes}")  # type: ignore[misc]
         assert device.read("state") is bool(level)
     device.close()
-    count = len(changes)
+    count = pushes(runtime)
     hardware.drive(21, 0)
     again = opened(Input, pin_0="21", pull_0="down", debounce_0="0")
     hardware.drive(21, 1)
     wait_for(lambda: again.read("state"), TIMEOUT, "the level")
     # The first one hears no more.
-    assert len(changes) == count
+    assert pushes(runtime) == count
     again.close()
 
 
@@ -208,6 +233,66 @@ def test_on_a_server(hardware: KernelHardware, broker: Mosquitto, tmp_path: Path
             assert hardware.output(5) == 1
             assert server.interrupt() == 0, server.both
             assert not list(tmp_path.glob(".lgd*"))
+
+
+def switch_on(air: Requester, hardware: KernelHardware) -> None:
+    assert air.write("0164/0002", "switch", "on", Genre.USER, 0x25)["data"] == "on"
+    assert hardware.output(5) == 1
+    # What the kernel's simulator has at a line that nobody has any more; a Pi leaves it as it is.
+    hardware.drive(5, 1)
+
+
+def is_on(message: Message) -> bool:
+    return message.topic == "/values/user/0164/0002/switch" and message.value["data"] == "on"
+
+
+@pytest.mark.parametrize("killed", ["bus", "server"])
+def test_a_relay_stays_on_and_a_button_is_heard_after_a_kill(
+    hardware: KernelHardware, broker: Mosquitto, tmp_path: Path, killed: str
+) -> None:
+    path = tmp_path / "my.conf"
+    isolation = "process" if killed == "bus" else "thread"
+    text = CONFIGURATION.replace("hadd = 0164/0000", f"hadd = 0164/0000\nisolation = {isolation}")
+    path.write_text(system_section(broker, "max_backoff = 0.2") + text, encoding="utf-8")
+    hardware.drive(4, 0)
+    topics = ["/dhcp/heartbeat/#", "/values/#", "/nodes/#"]
+    with Probe(broker.host, broker.port, subscribe=topics, timeout=TIMEOUT) as probe:
+        air = Requester(probe)
+        with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as server:
+            wait_heartbeats(probe, ["0164/0001", "0164/0002"], NodeState.ONLINE)
+            switch_on(air, hardware)
+            since = len(probe.messages)
+            if killed == "bus":
+                # A child of what Python starts processes from.
+                children = psutil.Process(server.process.pid).children(recursive=True)
+                (child,) = [each for each in children if each.ppid() != server.process.pid]
+                child.kill()
+                since = started_again(probe, since)
+                # It is read when it has been started again, and has been on all the time.
+                probe.wait_message(is_on, TIMEOUT, since=since)
+                assert hardware.output(5) == 1
+                hardware.drive(4, 1)
+                probe.wait_message(pressed, TIMEOUT, since=since)
+                assert server.interrupt() == 0, server.both
+                return
+        # The end of `with` has killed it.
+        with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as server:
+            since = started_again(probe, since)
+            probe.wait_message(is_on, TIMEOUT, since=since)
+            assert hardware.output(5) == 1
+            hardware.drive(4, 1)
+            probe.wait_message(pressed, TIMEOUT, since=since)
+            assert server.interrupt() == 0, server.both
+
+
+def started_again(probe: Probe, since: int) -> int:
+    """Wait for a new start; how many messages came before: the last ones of the one before may still come."""
+    boot = probe.wait_message(
+        lambda message: message.topic == "/dhcp/heartbeat/0164/0002" and message.payload == NodeState.BOOT.encode(),
+        TIMEOUT,
+        since=since,
+    )
+    return next(number for number, message in enumerate(probe.messages) if message is boot)
 
 
 def pressed(message: Message) -> bool:

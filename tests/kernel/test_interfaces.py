@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from kernel_hardware import CHIP, ONE, TWO, KernelHardware
+from kernel_hardware import CHIP, OLD, ONE, TWO, KernelHardware
 from waiting import wait_for
 
 pytestmark = pytest.mark.kernel
@@ -155,7 +155,8 @@ def test_a_transfer_that_fails(hardware: KernelHardware) -> None:
 
 def thermometer(address: str) -> Callable[[], float]:
     w1 = import_module("w1thermsensor")
-    sensor = w1.W1ThermSensor(w1.Sensor.DS18B20, address.partition("-")[2])
+    family, _, number = address.partition("-")
+    sensor = w1.W1ThermSensor(w1.Sensor.from_id_string(family), number)
     return lambda: float(sensor.get_temperature())
 
 
@@ -164,6 +165,7 @@ def test_thermometers(hardware: KernelHardware) -> None:
     wait_for_sensors()
     assert thermometer(ONE)() == 23.125
     assert thermometer(TWO)() == -10.125
+    assert thermometer(OLD)() == 19
 
 
 def test_a_wrong_checksum_of_one(hardware: KernelHardware) -> None:
@@ -180,10 +182,12 @@ def test_a_wrong_checksum_of_one(hardware: KernelHardware) -> None:
 
 def test_what_it_says_after_power_on(hardware: KernelHardware) -> None:
     w1 = import_module("w1thermsensor")
-    hardware.set(w1_sixteenths=(85 * 16, 320))
+    hardware.set(w1_sixteenths=(85 * 16, 320, 85 * 16))
     wait_for_sensors()
     with pytest.raises(w1.errors.ResetValueError):
         thermometer(ONE)()
+    # Of this kind, the library does not notice it.
+    assert thermometer(OLD)() == 85
 
 
 def test_an_unplugged_thermometer(hardware: KernelHardware) -> None:
@@ -199,7 +203,7 @@ def test_an_unplugged_thermometer(hardware: KernelHardware) -> None:
 def wait_for_sensors() -> None:
     """The kernel looks for sensors every ten seconds, and forgets one that was away for long."""
     w1 = import_module("w1thermsensor")
-    wait_for(lambda: len(w1.W1ThermSensor.get_available_sensors()) == 2, TIMEOUT, "two sensors")
+    wait_for(lambda: len(w1.W1ThermSensor.get_available_sensors()) == 3, TIMEOUT, "all sensors")
 
 
 # -- hwmon -----------------------------------------------------------------------------------------------------------

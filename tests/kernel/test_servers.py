@@ -83,11 +83,11 @@ def wait_published(probe: Probe, hadd: str, since: int) -> None:
 FAULTS: dict[str, tuple[dict[str, int | Sequence[int]], str]] = {
     "I2C unplugged": ({"i2c_absent": 1}, AIR),
     "I2C times out": ({"i2c_err": errno.ETIMEDOUT}, AIR),
+    "I2C arbitration": ({"i2c_err": errno.EAGAIN}, AIR),
+    "I2C busy": ({"i2c_err": errno.EBUSY}, AIR),
+    "I2C late": ({"i2c_delay_ms": 5000}, AIR),
     "I2C stuck": ({"i2c_stuck": 1}, AIR),
     "SPI fails": ({"spi_err": errno.EIO}, INPUTS),
-    "1-Wire checksum": ({"w1_bad_crc": (1, 0)}, WARM),
-    "1-Wire unplugged": ({"w1_absent": (1, 0)}, WARM),
-    "1-Wire power-on": ({"w1_sixteenths": (85 * 16, 320)}, WARM),
 }
 
 

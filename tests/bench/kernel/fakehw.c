@@ -5,7 +5,8 @@
  *
  *   /dev/i2c-1                            a chip with 256 registers at 0x76
  *   /dev/spidev0.0                        an MCP3008
- *   /sys/bus/w1/devices/28-00000588806a   two DS18B20; the second is 28-0000058bfaaa
+ *   /sys/bus/w1/devices/28-00000588806a   two DS18B20; the second is 28-0000058bfaaa; and a DS18S20, 10-000802be73fa
+ *   /sys/bus/iio/devices/iio:device0      a DHT22, as the kernel's driver shows it
  *
  * A test says how they are in /sys/module/fakehw/parameters:
  *   reg            "f7=65" writes a register of the chip; hexadecimal
@@ -18,9 +19,14 @@
  *   w1_sixteenths  the temperatures of the sensors, in 1/16 degrees: 1360 is 85 degrees, as after power-on
  *   w1_bad_crc     1: what that sensor sends arrives broken
  *   w1_absent      1: that sensor is unplugged
+ *   w1_stuck       1: whoever has that sensor measure hangs until it is 0, and the bus with it
+ *   dht_measured   thousandths of degrees and of percent
+ *   dht_err        an errno for every read: 110 no answer, 5 a wrong checksum
+ *   dht_absent     1: it is not in the device tree
  */
 #include <linux/delay.h>
 #include <linux/i2c.h>
+#include <linux/iio/iio.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
 #include <linux/sched/signal.h>
@@ -158,26 +164,29 @@ static int spi_set_up(struct spi_device *device)
 
 /* -- 1-Wire --------------------------------------------------------------------------------------------------------- */
 
-#define SENSORS 2
+#define SENSORS 3
 
 /* Commands of the bus and of a DS18B20; its data sheet names them so. */
 enum { READ_ROM = 0x33, MATCH_ROM = 0x55, SKIP_ROM = 0xcc, CONVERT = 0x44, READ_SCRATCHPAD = 0xbe };
 
-static int w1_sixteenths[SENSORS] = {370, 320};
-static bool w1_bad_crc[SENSORS], w1_absent[SENSORS];
+static int w1_sixteenths[SENSORS] = {370, 320, 304};
+static bool w1_bad_crc[SENSORS], w1_absent[SENSORS], w1_stuck[SENSORS];
 module_param_array(w1_sixteenths, int, NULL, 0644);
 module_param_array(w1_bad_crc, bool, NULL, 0644);
 module_param_array(w1_absent, bool, NULL, 0644);
+module_param_array(w1_stuck, bool, NULL, 0644);
 
 /* The family, the number with its lowest byte first, and the checksum. */
 static u8 roms[SENSORS][8] = {
     {0x28, 0x6a, 0x80, 0x88, 0x05, 0x00, 0x00, 0x00},
     {0x28, 0xaa, 0xfa, 0x8b, 0x05, 0x00, 0x00, 0x00},
+    {0x10, 0xfa, 0x73, 0xbe, 0x02, 0x08, 0x00, 0x00},
 };
-/* 85 degrees until the first conversion, 12 bits. */
+/* 85 degrees until the first conversion: in 12 bits, and a DS18S20 in half degrees with a remainder. */
 static u8 scratchpads[SENSORS][8] = {
     {0x50, 0x05, 0x4b, 0x46, 0x7f, 0xff, 0x0c, 0x10},
     {0x50, 0x05, 0x4b, 0x46, 0x7f, 0xff, 0x0c, 0x10},
+    {0xaa, 0x00, 0x4b, 0x46, 0xff, 0xff, 0x0c, 0x10},
 };
 
 static enum { EXPECT_ROM_COMMAND, MATCHING, EXPECT_COMMAND } w1_state;
@@ -255,8 +264,11 @@ static void w1_write(void *data, u8 byte)
         if (!(selected & 1 << i))
             continue;
         if (byte == CONVERT) {
-            scratchpads[i][0] = w1_sixteenths[i];
-            scratchpads[i][1] = w1_sixteenths[i] >> 8;
+            int number = roms[i][0] == 0x10 ? w1_sixteenths[i] >> 3 : w1_sixteenths[i];
+            while (READ_ONCE(w1_stuck[i]) && !fatal_signal_pending(current))
+                msleep(10);
+            scratchpads[i][0] = number;
+            scratchpads[i][1] = number >> 8;
         } else if (byte == READ_SCRATCHPAD) {
             memcpy(answer, scratchpads[i], 8);
             answer[8] = checksum(answer, 8) ^ (w1_bad_crc[i] ? 0xff : 0);
@@ -296,9 +308,70 @@ static struct w1_bus_master w1_ops = {
     .search = w1_search_all,
 };
 
+/* -- DHT ------------------------------------------------------------------------------------------------------------ */
+
+static int dht_measured[2] = {21500, 45000};
+static int dht_err;
+static bool dht_absent;
+module_param_array(dht_measured, int, NULL, 0644);
+module_param(dht_err, int, 0644);
+
+static int dht_read(struct iio_dev *device, struct iio_chan_spec const *channel, int *value, int *more, long what)
+{
+    if (dht_err)
+        return -dht_err;
+    *value = dht_measured[channel->type == IIO_TEMP ? 0 : 1];
+    return IIO_VAL_INT;
+}
+
+static const struct iio_info dht_info = {.read_raw = dht_read};
+static const struct iio_chan_spec dht_channels[] = {
+    {.type = IIO_TEMP, .info_mask_separate = BIT(IIO_CHAN_INFO_PROCESSED)},
+    {.type = IIO_HUMIDITYRELATIVE, .info_mask_separate = BIT(IIO_CHAN_INFO_PROCESSED)},
+};
+static struct platform_device *parent;
+static struct iio_dev *dht;
+
+static int plug_dht(void)
+{
+    int error;
+    dht = iio_device_alloc(&parent->dev, 0);
+    if (!dht)
+        return -ENOMEM;
+    dht->name = "dht11@4";
+    dht->info = &dht_info;
+    dht->channels = dht_channels;
+    dht->num_channels = ARRAY_SIZE(dht_channels);
+    error = iio_device_register(dht);
+    if (error) {
+        iio_device_free(dht);
+        dht = NULL;
+    }
+    return error;
+}
+
+static void unplug_dht(void)
+{
+    iio_device_unregister(dht);
+    iio_device_free(dht);
+    dht = NULL;
+}
+
+static int set_dht_absent(const char *text, const struct kernel_param *parameter)
+{
+    int error = param_set_bool(text, parameter);
+    if (error)
+        return error;
+    if (dht_absent && dht)
+        unplug_dht();
+    return dht_absent || dht ? 0 : plug_dht();
+}
+
+static const struct kernel_param_ops dht_absent_ops = {.set = set_dht_absent, .get = param_get_bool};
+module_param_cb(dht_absent, &dht_absent_ops, &dht_absent, 0644);
+
 /* -- the module ----------------------------------------------------------------------------------------------------- */
 
-static struct platform_device *parent;
 static struct spi_controller *controller;
 
 static int __init fakehw_init(void)
@@ -341,8 +414,13 @@ static int __init fakehw_init(void)
     error = w1_add_master_device(&w1_ops);
     if (error)
         goto no_device;
+    error = plug_dht();
+    if (error)
+        goto no_dht;
     return 0;
 
+no_dht:
+    w1_remove_master_device(&w1_ops);
 no_device:
     spi_unregister_controller(controller);
 no_spi:
@@ -354,6 +432,8 @@ no_i2c:
 
 static void __exit fakehw_exit(void)
 {
+    if (dht)
+        unplug_dht();
     w1_remove_master_device(&w1_ops);
     spi_unregister_controller(controller);
     i2c_del_adapter(&adapter);

@@ -24,7 +24,17 @@ HERE = Path(__file__).parent
 CONFIG, MODULE, INIT = HERE / "config", HERE / "fakehw.c", HERE / "init.py"
 PARTS = ("linux", "i2c-stub.ko", "fakehw.ko")
 # A line of the configuration that depends on others is dropped without a word where those are not met.
-NEEDED = ("64BIT", "HOSTFS", "GPIO_SIM", "I2C_CHARDEV", "I2C_STUB", "SPI_SPIDEV", "W1_SLAVE_THERM", "SENSORS_LM75")
+NEEDED = (
+    "64BIT",
+    "HOSTFS",
+    "GPIO_SIM",
+    "I2C_CHARDEV",
+    "I2C_STUB",
+    "SPI_SPIDEV",
+    "W1_SLAVE_THERM",
+    "IIO",
+    "SENSORS_LM75",
+)
 MEMORY = "512M"
 BUILD_TIMEOUT = 1800.0
 TIMEOUT = 600.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -12,7 +12,9 @@ from janitoo_actors.api import (
     Bus,
     BusLostError,
     Component,
+    DeviceBusyError,
     Genre,
+    Hardware,
     Instance,
     Instances,
     Option,
@@ -214,3 +216,57 @@ def test_a_bus_that_is_lost_without_a_part_is_lost() -> None:
 
     with pytest.raises(BusLostError):
         bus.serve(component, lose)
+
+
+class Claimed:
+    """The claims of a machine, of which somebody else has something."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+        self.claimed: list[tuple[str, str]] = []
+
+    def claim(self, hardware: Hardware, device: str) -> None:
+        if hardware.key in self.taken:
+            raise DeviceBusyError(f"{hardware} is taken by another server")
+        self.claimed.append((hardware.key, device))
+
+
+class AtPin(OnPart):
+    oid = "part.at_pin"
+
+    def takes(self) -> Iterable[Hardware]:
+        return [Hardware.gpio(4)]
+
+
+class OnAdapter(Part):
+    def takes(self) -> Iterable[Hardware]:
+        return [Hardware.i2c(1)]
+
+
+@pytest.mark.parametrize("taken", ["gpio-0-4", "i2c-1"])
+def test_what_another_server_has_keeps_only_its_own_from_working(clock: Callable[[float], None], taken: str) -> None:
+    class Claiming(Aggregate):
+        oid = "claiming"
+        parts = (OnAdapter, OtherPart)
+
+    claims = Claimed()
+    claims.taken.add(taken)
+    bus = Claiming()
+    bus.attach(claims, None)
+    component, other = AtPin("pin"), OnAny("other")
+    for each in (component, other):
+        each.bus = bus.bus_for(each)
+        each.attach(claims, None)
+        bus.components[each.uuid] = each
+    bus.claim_all()
+    bus.open_all()
+    for each in (component, other):
+        bus.open_component(each)
+    assert [hardware.key for hardware in bus.takes_all()] == ["i2c-1"]
+    assert (component.opened, bus.serve(other, lambda: 5)) == (0, 5)
+    with pytest.raises(TemporaryError, match="is taken by another server"):
+        bus.serve(component, lambda: 5)
+    claims.taken.clear()
+    clock(2)
+    assert (bus.serve(component, lambda: 5), component.opened) == (5, 1)
+    assert claims.claimed == [("i2c-1", "claiming"), ("gpio-0-4", "pin")]

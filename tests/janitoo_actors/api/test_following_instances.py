@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from janitoo_actors.api import Component, Instances, OptionsError, Value
+from janitoo_actors.api import Component, Instances, ManualRuntime, OptionsError, Value
 
 
 def path(text: str) -> str:
@@ -73,3 +73,19 @@ def test_a_change_that_a_follower_refuses_changes_nothing() -> None:
     with pytest.raises(ValueError, match=r"^expected a short path$"):
         disk.change_instance("total", "/a/long/path")
     assert configs(disk) == {"total": ["/"], "used": ["/"], "free": ["/"]}
+
+
+def test_instances_that_are_found_are_kept_in_the_file() -> None:
+    disk = Disk("disks__x")
+    disk.keep_instances("total", ["/a"])
+    disk.runtime = runtime = ManualRuntime()
+    disk.keep_instances("total", ["/a", "/b"])
+    assert runtime.kept == {"disks__x": {"total_config_0": "/a", "total_config_1": "/b"}}
+    # In force when the bus has been restarted.
+    assert configs(disk)["total"] == ["/"]
+    runtime.kept.clear()
+    with pytest.raises(ValueError, match="expected an absolute path"):
+        disk.keep_instances("total", ["/a", "b"])
+    with pytest.raises(LookupError):
+        disk.keep_instances("other", [])
+    assert runtime.kept == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from janitoo_actors.api import BusLostError, ManualRuntime, State, Stateful, TemporaryError, Transition
 
@@ -78,6 +79,13 @@ def test_a_method_that_fails_keeps_it_from_no_state() -> None:
     assert bus.start() is True
     assert bus.read("state") == "on"
     bus.stop()
+    # Nor does a bug, of which the log says where it is.
+    bus.fails = KeyError("relay")
+    with capture_logs() as log:
+        assert bus.start() is True
+    assert log[-1]["event"] == "state_method_failed"
+    assert "in begin" in log[-1]["traceback"]
+    bus.stop()
     bus.fails = BusLostError("the adapter is gone")
     with pytest.raises(BusLostError):
         bus.start()
@@ -90,6 +98,22 @@ def test_wrong_declarations() -> None:
         type("Bad", (Stateful,), {"here": State("Here"), "go": Transition(foreign, foreign)})
     with pytest.raises(TypeError, match="Bad has several initial states"):
         type("Bad", (Stateful,), {"one": State("One", initial=True), "two": State("Two", initial=True)})
+    here = State("Here")
+    with pytest.raises(TypeError, match="go is after pause, which is no setting and no option"):
+        type("Bad", (Stateful,), {"here": here, "go": Transition(here, here, after="pause")})
+
+
+@pytest.mark.parametrize(
+    ("name", "holder"), [("open", "Bus"), ("close", "Bus"), ("read", "Bus"), ("state", "Stateful"), ("uuid", "")]
+)
+def test_a_name_that_means_something_else(name: str, holder: str) -> None:
+    # A garage door, which would never have been opened: the bus was not any more.
+    declared = {"here": State("Here"), "there": State("There")}
+    for each in (Transition(declared["here"], declared["there"]), State("Somewhere")):
+        kind = type(each).__name__.lower()
+        if holder:
+            with pytest.raises(TypeError, match=f"^Bad: the {kind} {name} needs another name, as {holder} has {name}$"):
+                type("Bad", (Stateful,), {**declared, name: each})
 
 
 def test_a_subclass_has_more() -> None:

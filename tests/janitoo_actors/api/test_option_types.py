@@ -216,3 +216,22 @@ def test_password_does_not_show_itself() -> None:
     assert password == "s3cret"
     copy = pickle.loads(pickle.dumps(password))
     assert (copy, type(copy), repr(copy)) == ("s3cret", SecretText, "'***'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        (FilePath(), "evening.txt", "/etc/house/evening.txt"),
+        (FilePath(), " /srv/evening.txt ", "/srv/evening.txt"),
+        (FilePath(), "", ""),
+        (Maybe(FilePath()), "evening.txt", "/etc/house/evening.txt"),
+        (Maybe(FilePath()), "None", "None"),
+        (Maybe(Host()), "broker", "broker"),
+        # Which is refused, and not made something else.
+        (DevicePath(), "ttyUSB0", "ttyUSB0"),
+        (SecretPath(), "${CREDENTIALS_DIRECTORY}/password", "${CREDENTIALS_DIRECTORY}/password"),
+        (SecretPath(), "password", "/etc/house/password"),
+    ],
+)
+def test_a_driver_knows_of_no_folder(kind: OptionType[Any], text: str, expected: str) -> None:
+    assert kind.located(text, Path("/etc/house")) == expected

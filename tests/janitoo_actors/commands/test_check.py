@@ -132,10 +132,10 @@ def test_file_that_is_not_there(tool: Tool) -> None:
 
 def test_check_as_a_program_says_the_same(tmp_path: Path) -> None:
     path = tmp_path / "my.conf"
-    path.write_text("[hostsensor]\nhadd = 121/0\ncomponents.x = rpigpio.led\n")
+    path.write_text("[hostsensor]\nhadd = 121/0\ncomponents.x = rpigpio.leds\n")
     outcome = run_program("check", str(path))
     assert (outcome.code, outcome.err) == (78, "")
-    assert "components.x = 'rpigpio.led': it works on a bus rpigpio" in outcome.out
+    assert "no component 'rpigpio.leds' is installed; did you mean 'rpigpio.led'?" in outcome.out
 
 
 def test_password_is_not_shown(path: Path, tool: Tool) -> None:

@@ -32,6 +32,7 @@ def epochs(server: RunningServer, section: str = "one") -> set[tuple[int | None,
 def wait_restarted(server: RunningServer, before: set[tuple[int | None, int]]) -> None:
     """Wait until all of the bus is new."""
     wait_for(lambda: epochs(server) and not epochs(server) & before, TIMEOUT, "the bus has been restarted")
+    server.wait_connected()
     server.wait_online()
 
 

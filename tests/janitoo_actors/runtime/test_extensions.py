@@ -137,6 +137,7 @@ def test_its_pin_is_claimed(broker: Mosquitto, air: Requester, tmp_path: Path) -
             "oid = faulty\nextensions = softspi, other\nclock = 1",
             "FaultyBus has clock already, which Other declares too",
         ),
+        ("oid = faulty\nextensions = softspi, softspi\nclock = 1", "expected each of them once"),
         ("oid = faulty\nextensions = soft spi!", "expected names with commas between"),
     ],
 )

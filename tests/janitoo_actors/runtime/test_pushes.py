@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from structlog.testing import capture_logs
 
 from brokers import Mosquitto
-from faulty_drivers import TIMEOUT, Configuration, Scripts, gives, raises, registry
-from janitoo_actors.api import BusLostError, TemporaryError
+from faulty_drivers import TIMEOUT, Configuration, FaultyBus, Scripts, Sensor, gives, raises, registry
+from janitoo_actors.api import Bus, BusLostError, Component, TemporaryError
+from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.messages import NodeState
 from mqtt_probe import Message
@@ -139,6 +142,92 @@ def test_a_fenced_bus_is_not_heard(broker: Mosquitto, air: Requester, tmp_path: 
         assert script.reads[0] == reads
 
 
+class Listener(FaultyBus):
+    """A bus that notes what it hears, and fails then where the test says so."""
+
+    heard_of: ClassVar[list[tuple[Bus, Any]]] = []
+    fail: ClassVar[Callable[[], Any]] = lambda: None
+
+    def heard(self, component: Component, uuid: str, data: Sequence[Any]) -> None:  # noqa: ARG002 - there is one
+        """Note it."""
+        self.heard_of.append((self, data[0]))
+        type(self).fail()
+
+
+@pytest.fixture
+def listeners() -> Iterator[Registry]:
+    yield Registry({"faulty": Listener}, {Sensor.oid: Sensor})
+    Listener.heard_of.clear()
+    Listener.fail = lambda: None
+
+
+def test_a_fenced_bus_hears_of_no_more_reads(
+    broker: Mosquitto, air: Requester, tmp_path: Path, scripts: Scripts, listeners: Registry
+) -> None:
+    # What it would do then, as to write to a component, it would do to the devices of its successor.
+    path = Configuration(tmp_path, broker, read_timeout=0.3).bus("one").write()
+    with running(path, listeners) as server:
+        wait_value(air, 20.0)
+        script = scripts["one__sensor"]
+        old = script.device
+        hang = scripts.hang(then=lambda: 99.0)
+        script.read = hang
+        old.changed("temperature")
+        hang.wait_reached()
+        wait_for(lambda: script.opened >= 2 and script.device is not old, TIMEOUT, "it is replaced")
+        script.read = gives(23.0)
+        script.device.changed("temperature")
+        wait_value(air, 23.0)
+        hang.release()
+        wait_for(lambda: server.server.system.zombies.count() == 0, TIMEOUT, "it comes back")
+        assert [data for bus, data in Listener.heard_of if bus is old.bus] == [20.0]
+
+
+def test_a_bus_that_fails_whenever_it_hears_is_told_of_once(
+    broker: Mosquitto, tmp_path: Path, scripts: Scripts, listeners: Registry
+) -> None:
+    data = iter(range(1000))
+    scripts["one__sensor"].read = lambda _instance: float(next(data))
+    Listener.fail = raises(LookupError("a bug"))
+    path = Configuration(tmp_path, broker).bus("one", temperature_poll_0=0.02).write()
+    with capture_logs() as log, running(path, listeners):
+        wait_for(lambda: len(Listener.heard_of) > 5, TIMEOUT, "it hears")
+        (event,) = events(log, "driver_call_failed")
+        assert (event["call"], event["error"]) == ("heard one__sensor temperature", "LookupError: a bug")
+        assert "raise errors[0]" in event["traceback"]
+        Listener.fail = lambda: None
+        wait_for(lambda: events(log, "driver_call_recovered"), TIMEOUT, "it is told that it works")
+
+
+def test_a_thread_of_a_library_has_something_called_on_the_thread_of_the_bus(
+    broker: Mosquitto, air: Requester, tmp_path: Path, scripts: Scripts
+) -> None:
+    with running(Configuration(tmp_path, broker).bus("one").write(), registry()):
+        wait_value(air, 20.0)
+        script = scripts["one__sensor"]
+        device = script.device
+        called: list[str] = []
+        hang = scripts.hang()
+        script.read = hang
+        device.changed("temperature")
+        hang.wait_reached()
+        # As long as the bus is at something else, a flood makes one call.
+
+        def flood(_number: int) -> None:
+            for _ in range(1000):
+                device.soon(lambda: called.append(threading.current_thread().name), key="edge")
+
+        in_threads(4, flood)
+        device.soon(lambda: called.append("another"), key="other")
+        hang.release()
+        wait_for(lambda: len(called) >= 2, TIMEOUT, "they are called")
+        assert called == ["/buses/one/bus", "another"]
+        device.soon(lambda: called.append("again"), key="edge")
+        wait_for(lambda: called[2:] == ["again"], TIMEOUT, "and again")
+    device.soon(lambda: called.append("after its end"))
+    assert called[3:] == []
+
+
 @pytest.mark.parametrize("isolation", ["thread", "process"])
 def test_a_thread_of_a_library_pushes(broker: Mosquitto, air: Requester, tmp_path: Path, isolation: str) -> None:
     file = tmp_path / "level"
@@ -198,8 +287,8 @@ def test_timers_run_on_the_thread_of_the_bus(broker: Mosquitto, tmp_path: Path, 
         wait_for(lambda: threads.count("/buses/one/bus") > 2 and "once" in threads, TIMEOUT, lambda: f"{threads}")
         assert "never" not in threads
         script.device.after(0, raises(TemporaryError("the relay sticks")))
-        wait_for(lambda: events(log, "driver_timer_failed"), TIMEOUT, "the log has it")
-        assert events(log, "driver_timer_failed")[0]["error"] == "the relay sticks"
+        wait_for(lambda: events(log, "driver_call_failed"), TIMEOUT, "the log has it")
+        assert events(log, "driver_call_failed")[0]["error"] == "the relay sticks"
         # The bus has not noticed; but for this one it is the end.
         assert script.opened == 1
         script.device.after(0, raises(BusLostError("the adapter is gone")), key="lost")

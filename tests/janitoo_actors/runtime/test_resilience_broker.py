@@ -318,8 +318,8 @@ def test_a_broker_that_takes_nothing_costs_the_oldest_messages_and_no_memory(
 
         with broker.frozen():
             wait_for(is_full, TIMEOUT, "a full queue")
-        (full,) = [each for each in events(log, "mqtt_queue_full") if "times" not in each]
-        assert "the oldest are dropped" in full["error"]
+        # Again where the kernel has taken some more of it meanwhile.
+        assert "the oldest are dropped" in events(log, "mqtt_queue_full")[0]["error"]
         air = Requester(probe)
 
         def moves() -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from structlog.testing import capture_logs
 
 from brokers import Mosquitto
 from faulty_drivers import TIMEOUT, Configuration, Scripts, gives, registry
+from janitoo_actors.api import Instance
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.messages import NodeState
 from mqtt_probe import Message
@@ -75,6 +77,39 @@ def test_a_read_that_hangs(broker: Mosquitto, air: Requester, tmp_path: Path, sc
         assert (scripts["one"].opened, scripts["one"].closed) == (2, 0)
         assert air.read(SENSOR, "location", Genre.CONFIG)["data"] == "Default location"
         assert "Attic" not in server.text
+
+
+def test_each_instance_has_read_timeout_and_others_are_read_in_between(
+    broker: Mosquitto, air: Requester, tmp_path: Path, scripts: Scripts
+) -> None:
+    configuration = Configuration(tmp_path, broker, read_timeout=1.0)
+    path = configuration.bus("one", ["sensor", "pair"], temperature_poll_0=0.05, level_poll_0=0.05).write()
+    sensor, pair = scripts["one__sensor"], scripts["one__pair"]
+    order: list[str] = []
+
+    def slow(instance: Instance) -> float:
+        # Both together take longer than a read may.
+        threading.Event().wait(0.7)
+        order.append(f"pair {instance.index}")
+        return 20.0 + instance.index
+
+    def quick(_instance: Instance) -> float:
+        order.append("sensor")
+        return 30.0
+
+    with running(path, registry()) as server:
+        before = server.incarnations()
+        since = len(air.probe.messages)
+        sensor.read, pair.read = quick, slow
+        pair.wait_reads(3, index=1)
+        assert server.incarnations() == before
+        assert set(server.states().values()) == {"ONLINE"}
+        topic = "/values/basic/0701/0002/level"
+        levels = [message.value for message in air.probe.messages[since:] if message.topic == topic]
+        assert levels
+        assert all(level["0"]["data"] is not None for level in levels)
+        first = order.index("pair 0")
+        assert order[first : first + 3] == ["pair 0", "sensor", "pair 1"]
 
 
 def test_a_write_that_hangs_reaches_the_file_no_more(
