@@ -21,8 +21,10 @@ from janitoo_actors.errors import said
 from janitoo_actors.runtime.metrics import ServerCollector, Source
 from janitoo_actors.runtime.repeats import Repeats
 
-MOST_CLIENTS: Final = 8
-"""When there is one more, the one that is there the longest is left."""
+MOST_CLIENTS: Final = 16
+"""Those that come then wait for their turn, and who does not come to the end of its request is left for them."""
+_GRACE: Final = 0.25
+"""Seconds that each has for its request all the same."""
 CLIENT_TIMEOUT: Final = 10.0
 """Seconds from the connection of a client to the end of its answer."""
 _SILENCE: Final = 5.0
@@ -101,22 +103,23 @@ def _application(source: Source, log: Any) -> Application:
 class _Server(WSGIServer):
     """Each client has a thread: one that sends its request a letter at a time keeps no other from the figures."""
 
+    request_queue_size = 128
+
     def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
-        # The clients that are there, the oldest first, and until when they may be.
+        # The clients that are there, the oldest first, and since when.
         self._clients: dict[socket.socket, float] = {}
-        self._lock = threading.Lock()
+        self._answered: set[socket.socket] = set()
+        self._changed = threading.Condition()
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer on a thread of its own. Raises RuntimeError where there are no more."""
-        with self._lock:
-            if len(self._clients) >= MOST_CLIENTS:
-                _leave(next(iter(self._clients)))
-            if len(self._clients) >= 2 * MOST_CLIENTS:
-                # So many have been left, and have not ended yet.
-                self.shutdown_request(request)
-                return
-            self._clients[request] = time.monotonic() + CLIENT_TIMEOUT
+        with self._changed:
+            while len(self._clients) >= MOST_CLIENTS:
+                # The others wait in the queue of the socket, in the order in which they have come.
+                self._leave_slow(_GRACE)
+                self._changed.wait(_GRACE / 4)
+            self._clients[request] = time.monotonic()
             # Asleep for as long as there is nobody.
             self.timeout = _SWEEP
         try:
@@ -127,14 +130,25 @@ class _Server(WSGIServer):
             self._forget(request)
             raise
 
+    def answers(self, request: socket.socket) -> None:
+        """A client has said what it wants, and is not left for one that has not."""
+        with self._changed:
+            self._answered.add(request)
+
     def sweep(self, *, everybody: bool = False) -> None:
         """Leave those that take too long."""
-        with self._lock:
-            now = time.monotonic()
-            for client, due in self._clients.items():
-                if everybody or now >= due:
+        with self._changed:
+            if everybody:
+                for client in self._clients:
                     _leave(client)
+            self._leave_slow(CLIENT_TIMEOUT)
             self.timeout = _SWEEP if self._clients else None
+
+    def _leave_slow(self, for_request: float) -> None:
+        now = time.monotonic()
+        for client, since in self._clients.items():
+            if now - since >= (CLIENT_TIMEOUT if client in self._answered else for_request):
+                _leave(client)
 
     def _serve(self, request: socket.socket, client_address: Any) -> None:
         try:
@@ -146,8 +160,10 @@ class _Server(WSGIServer):
             self.shutdown_request(request)
 
     def _forget(self, request: socket.socket) -> None:
-        with self._lock:
+        with self._changed:
             del self._clients[request]
+            self._answered.discard(request)
+            self._changed.notify()
 
     def server_bind(self) -> None:
         """Bind the socket; without the base's question to the DNS for the name of this machine."""
@@ -167,6 +183,13 @@ def _leave(client: socket.socket) -> None:
 
 class _Handler(WSGIRequestHandler):
     timeout = _SILENCE
+    server: _Server
+
+    def get_environ(self) -> dict[str, Any]:
+        """What is asked; it is asked for when the whole request is there."""
+        self.server.answers(self.connection)
+        environ: dict[str, Any] = super().get_environ()
+        return environ
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: Prometheus asks again and again."""

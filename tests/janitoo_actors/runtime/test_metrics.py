@@ -108,7 +108,9 @@ def test_the_figures_of_a_running_server(broker: Mosquitto, tmp_path: Path, free
         assert "process_resident_memory_bytes" in first.text
         assert "network" not in first.text, "it has no role there"
         # As Prometheus asks for them today.
-        strict = list(openmetrics(Scrape(free_port, accept="application/openmetrics-text; version=1.0.0").text))
+        told = Scrape(free_port, accept="application/openmetrics-text; version=1.0.0").text
+        # prometheus_client says no types of it.
+        strict = list(openmetrics(told))  # type: ignore[no-untyped-call]
         assert {family.name for family in strict} >= {"janitoo_info", "janitoo_reads", "janitoo_mqtt_connected"}
 
         reads = first.number("reads_total", bus="one", node="one__sensor")
@@ -432,7 +434,7 @@ def test_clients_that_never_come_to_an_end_keep_nobody_from_the_figures(
                 each.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
         # It sends a letter again and again, and so is never silent.
         assert Scrape(free_port).get("mqtt_connected", bus="one") == 1
-        assert clients() <= 2 * metrics_http.MOST_CLIENTS
+        assert clients() <= metrics_http.MOST_CLIENTS
         for each in many:
             each.close()
         wait_for(lambda: clients() == 0, TIMEOUT, "their threads end")
