@@ -166,7 +166,8 @@ class History:
         if isinstance(times, int) and not isinstance(times, bool):
             count = max(count, times)
         bus = path.removeprefix(_BUSES).partition("/")[0] if path.startswith(_BUSES) else ""
-        self.failed[bus] += count - counted
+        # What was forgotten meanwhile has been counted, and is not once more.
+        self.failed[bus] += count - counted if before is not None else 1
         first = before.first if before is not None else now
         kept = trace[-_MOST_TRACEBACK:] or (before.traceback if before is not None else "")
         self._errors[key] = Failure(path, event, error, level, first, now, count, kept)

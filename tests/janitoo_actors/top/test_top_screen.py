@@ -157,6 +157,42 @@ def _traces() -> int:
     return sum("trace" in thread.name for thread in threading.enumerate())
 
 
+def test_a_bus_in_a_process_of_its_own(tmp_path: Path, broker: Mosquitto) -> None:
+    watched = Watched(tmp_path, broker, far=True)
+    poller = "/buses/far/pollers/0703/0001/temperature"
+    try:
+        watched.server.wait_online()
+        with Terminal(top_command("--socket", str(watched.socket)), cwd=ROOT) as terminal:
+            terminal.wait_text("janitoo top", "▸ far", "q quit")
+            select(terminal, "0703/0001/temp", poller)
+            terminal.wait(lambda text: re.search(r"rate +\d+\.\d+/s.*[▁▂▃▄▅▆▇█]", text), "its rate")
+            terminal.press("p", "y")
+            terminal.wait_text(f"poll {poller}: 0703/0001/temperature = ")
+            terminal.press("s", "y")
+            terminal.wait(lambda text: re.search(r"0703/0001/t\S* +suspended", text), "it is shown")
+            terminal.press("s", "y")
+            terminal.wait(lambda text: re.search(r"0703/0001/t\S* +running", text), "it is shown")
+            terminal.press("t")
+            terminal.wait_text(f"trace of {poller}", "Tick()")
+            terminal.press("q")
+            terminal.wait_text("q quit")
+            select(terminal, "far/bus", "/buses/far/bus")
+            epoch = watched.actor("/buses/far/bus").epoch
+            terminal.press("r", "y")
+            terminal.wait_text("restart /buses/far/bus: it runs")
+            wait_for(lambda: watched.actor("/buses/far/bus").epoch > epoch, TIMEOUT, "it is another one")
+            # The process as a whole.
+            select(terminal, "buses/far", "/buses/far")
+            pid = watched.actor("/buses/far").pid
+            terminal.wait_text(f"pid {pid}")
+            terminal.press("r", "y")
+            terminal.wait_text("restart /buses/far: it runs")
+            assert watched.actor("/buses/far").pid != pid
+    finally:
+        SCRIPTS.reset()
+        watched.stop()
+
+
 def test_find(top: Top) -> None:
     terminal = top()
     terminal.press("/", "p", "a", "i")
