@@ -83,6 +83,9 @@ def columns(width: int, sort: Sort) -> Sequence[Column]:
 def fit(text: str, width: int, signs: Signs) -> str:
     """The text without what could control a terminal, cut to so many columns."""
     text = printable(text)
+    if signs is ASCII:
+        # Whatever else comes of them on the terminal may be wider than they are.
+        text = text.encode("ascii", "replace").decode()
     width = max(0, width)
     if cell_len(text) <= width:
         return text

@@ -273,7 +273,8 @@ def test_no_line_is_longer_than_the_screen_nor_controls_it(
     lines += [row_line(row, signs, width, sort, selected=False, stale=False) for row in model.rows]
     for line in lines:
         assert width_of(line) == width
-        assert "".join(segment.text for segment in line).isprintable()
+        assert text_of(line).isprintable()
+        assert signs is UNICODE or text_of(line).isascii()
 
 
 def test_what_is_wrong_with_the_server_comes_first() -> None:
