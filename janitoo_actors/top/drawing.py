@@ -108,6 +108,8 @@ def heading(model: Model, file: str, signs: Signs, width: int) -> Line:
         f"{count(sum(states.values()))} actors",
         f"{_rate(model.rate)}/s",
         *(f"{number} {state}" for state, number in states.items() if state != "running" and number),
+        # There are some where actors start and end: nothing is wrong now.
+        *([f"dead letters: {count(document['dead_letters'])}"] if document["dead_letters"] else []),
     ]
     odd = [
         *(_some("no broker", document["off_air"])),
@@ -140,7 +142,7 @@ def _some(what: str, sections: Sequence[str]) -> list[str]:
     return [f"{what}: {sections[0]}{more}"]
 
 
-_ODD: Final = {"zombies": "threads hang", "backlog": "turns wait", "dead_letters": "dead letters"}
+_ODD: Final = {"zombies": "threads hang", "backlog": "turns wait"}
 
 
 def titles(model: Model, signs: Signs, width: int) -> Line:

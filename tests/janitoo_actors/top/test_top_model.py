@@ -284,8 +284,10 @@ def test_what_is_wrong_with_the_server_comes_first() -> None:
     answer = document(actor("/", 0), at=2.0)
     answer |= {"off_air": ["one", "two", "network"], "waiting": ["far"], "is_failed": True, "dead_letters": 1}
     model.take(answer)
-    wrong = "attic  no broker: one and 2 more  no primary  no address: far  dead letters: 1"
-    assert text_of(heading(model, "", ASCII, 120)).startswith(f"janitoo top  {wrong}  up 50s  1 actors  0/s")
+    wrong = "attic  no broker: one and 2 more  no primary  no address: far"
+    assert text_of(heading(model, "", ASCII, 120)).startswith(
+        f"janitoo top  {wrong}  up 50s  1 actors  0/s  dead letters: 1"
+    )
     assert text_of(heading(model, "", ASCII, 40)).startswith("attic  no broker: one and 2 more")
 
 
