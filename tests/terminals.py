@@ -66,6 +66,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
         self.raw = b""
+        self._is_gone = False
         self._own, theirs = pty.openpty()
         self._set_size(columns, lines)
         # What is told of the terminal that the tests are run on is not of this one.
@@ -94,8 +95,9 @@ class Terminal:
             self.process.kill()
         self.process.wait(TIMEOUT)
         self._reader.join(TIMEOUT)
-        with contextlib.suppress(OSError):
-            os.close(self._own)
+        if not self._is_gone:
+            with contextlib.suppress(OSError):
+                os.close(self._own)
 
     @property
     def lines(self) -> list[str]:
@@ -131,6 +133,12 @@ class Terminal:
         with self._lock:
             self._screen.resize(lines, columns)
         self._set_size(columns, lines)
+
+    def hang_up(self) -> None:
+        """Have it gone, as a line that breaks."""
+        with self._lock:
+            self._is_gone = True
+            os.close(self._own)
 
     def wait(self, condition: Callable[[str], object], what: str) -> str:
         """Wait until what is on the screen fulfils a condition; the screen then."""

@@ -34,13 +34,18 @@ class CountedRequests(Requests):
 class Watched:
     """A server in this process, with its control socket.
 
+    Args:
+        far: whether it has a bus `far` too, in a process of its own.
+
     Attributes:
         requests: How often each request has come.
     """
 
-    def __init__(self, path: Path, broker: Mosquitto) -> None:
+    def __init__(self, path: Path, broker: Mosquitto, *, far: bool = False) -> None:
         made = Configuration(path, broker, pid_dir=path, read_timeout=5, max_backoff=1, service="attic")
         made.bus("one", ["sensor", "switch"], temperature_poll_0=0.2).bus("two", ["sensor"], temperature_poll_0=300)
+        if far:
+            made.bus("far", ["remote"], own={"isolation": "process"}, temperature_poll_0=0.2, order_0=path / "order")
         self.file = made.write()
         self.requests: Counter[str] = Counter()
         self.start()

@@ -15,8 +15,10 @@ from janitoo_actors.control.client import Control, connect, connect_only
 from janitoo_actors.errors import ConfigurationError
 
 _ANSWER: Final = 5.0
-_NO_COLOURS: Final = ("vt1", "vt2", "dumb")
+_NO_COLOURS: Final = ("vt1", "vt2")
 """How the names of terminals begin that know none."""
+_NO_SCREENS: Final = frozenset({"dumb", "unknown"})
+"""Terminals that can only write a line below the other."""
 
 _COERCED: Final = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
 
@@ -49,17 +51,22 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"{what}: install it with: pip install 'janitoo-actors[console]'") from error
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigurationError("the live screen needs a terminal; for programs there is: janitoo console --json tree")
+    terminal = os.environ.get("TERM", "")
+    if terminal in _NO_SCREENS:
+        raise ConfigurationError(
+            f"the live screen cannot be drawn on a terminal that is {terminal!r} (TERM); there is: janitoo console tree"
+        )
     to_server = _to_server(args)
     with to_server() as control:
         # What is wrong is told here, and not on a screen of its own.
         control.ask("overview", _ANSWER)
-    terminal = os.environ.get("TERM", "")
     if terminal.startswith(_NO_COLOURS):
         os.environ["NO_COLOR"] = "1"
     signs = ASCII if args.ascii or not _knows_unicode(terminal) else UNICODE
     # Without the mouse: so the terminal's own way to mark and copy text goes on working.
-    Top(to_server, str(args.file or args.socket or ""), signs).run(mouse=False)
-    return 0
+    top = Top(to_server, str(args.file or args.socket or ""), signs)
+    top.run(mouse=False)
+    return top.return_code or 0
 
 
 def _to_server(args: argparse.Namespace) -> Callable[[], Control]:
@@ -79,7 +86,10 @@ def _knows_unicode(terminal: str) -> bool:
     # LC_CTYPE where it does not know the locale.
     ctype = os.environ.get("LC_CTYPE", "")
     chosen = (os.environ.get("LC_ALL"), None if ctype in _COERCED else ctype, os.environ.get("LANG"))
-    _, _, charset = next((each for each in chosen if each), "").partition(".")
+    locale, _, charset = next((each for each in chosen if each), "").partition(".")
+    if locale in {"C", "POSIX"} and not charset:
+        # Said in so many words.
+        return False
     try:
         return not charset or codecs.lookup(charset.partition("@")[0]).name == "utf-8"
     except LookupError:

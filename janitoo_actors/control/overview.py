@@ -76,6 +76,9 @@ class Shown:
     zombies: int
     states: Mapping[str, int]
     silent: Sequence[str]
+    off_air: Sequence[str]
+    waiting: Sequence[str]
+    is_failed: bool
     left_off: int
     actors: Sequence[Mapping[str, Any]]
     selected: Selected
@@ -117,9 +120,12 @@ class _Marks:
 def _overview(server: Server, request: Overview, _peer: Peer) -> Shown:
     wanted = _paths(request.open)
     top = branch(tree_of(server))
+    network = server.network
+    off_air = [board.section for board in server.boards if not board.on_air]
+    off_air += ["network"] if network is not None and not network.mqtt.is_on_air else []
     marks, silent = _marks(server)
     find = request.find[:_MOST_FOUND].lower()
-    rows = _found(top, 0, "", find) if find else list(_opened(top, 0, wanted))
+    rows = _found(top, 0, "", find, wanted) if find else list(_opened(top, 0, wanted))
     limit = max(0, min(request.limit, _MOST_ROWS))
     held = held_back(server)
     history = server.history
@@ -137,6 +143,9 @@ def _overview(server: Server, request: Overview, _peer: Peer) -> Shown:
         zombies=system.zombies.count(),
         states=top.states,
         silent=silent,
+        off_air=off_air,
+        waiting=server.waiting,
+        is_failed=network is not None and network.is_failed,
         left_off=max(0, len(rows) - limit),
         actors=[_described(*row, marks, held) for row in rows[:limit]],
         selected=Selected(
@@ -164,15 +173,24 @@ def _opened(part: Branch, depth: int, wanted: frozenset[str]) -> Iterator[tuple[
             yield from _opened(below, depth + 1, wanted)
 
 
-def _found(part: Branch, depth: int, above: str, text: str) -> list[tuple[Branch, int, bool]]:
-    """The places that have this text, with those above them; none where there are none."""
+def _found(part: Branch, depth: int, above: str, text: str, wanted: frozenset[str]) -> list[tuple[Branch, int, bool]]:
+    """The places that have this text, with those above them, and those below them that are wanted; or none."""
     info = part.info
-    below = [row for each in part.below for row in _found(each, depth + 1, info.path, text)]
-    # Without the part that all of a bus have, unless it is meant.
-    own = info.path if text.startswith("/") else info.path.removeprefix(above)
-    if below or any(text in each.lower() for each in (own, info.actor, info.state)):
-        return [(part, depth, bool(below)), *below]
+    below = [row for each in part.below for row in _found(each, depth + 1, info.path, text, wanted)]
+    if below:
+        return [(part, depth, True), *below]
+    if _has(info.path.lower(), len(above), text) or text in info.actor.lower() or text in info.state.lower():
+        if depth >= _ALWAYS_OPEN:
+            return list(_opened(part, depth, wanted))
+        return [(part, depth, False)]
     return []
+
+
+def _has(path: str, above: int, text: str) -> bool:
+    """Whether a path has a text that is not in the one above it already: what all of a bus have means the bus."""
+    if text.startswith("/"):
+        return text in path
+    return path.find(text, max(0, above - len(text) + 1)) >= 0
 
 
 def _described(part: Branch, depth: int, is_open: bool, marks: _Marks, held: frozenset[str]) -> dict[str, Any]:

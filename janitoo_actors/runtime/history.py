@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +30,7 @@ _FAILURES: Final = frozenset(
 )
 _OF_REPORTS: Final = frozenset({*(kind.value for kind in _FAILURES), "supervisor_gives_up"})
 """Events of the log that come as reports too, and are counted there."""
+_BUSES: Final = "/buses/"
 _UNSAID: Final = frozenset({"event", "path", "timestamp", "level", "traceback", "exception"})
 
 
@@ -71,11 +72,17 @@ class Failure:
 
 
 class History:
-    """The events and the errors of a server. Any thread; bounded: some 2 MB at most."""
+    """The events and the errors of a server. Any thread; bounded: some 2 MB at most.
+
+    Attributes:
+        failed: how often something has gone wrong with each bus, by its section, and with what is of none, by `""`;
+            it only grows.
+    """
 
     def __init__(self) -> None:
         self._events: deque[Happened] = deque(maxlen=MOST_EVENTS)
         self._errors: OrderedDict[tuple[str, str, str], Failure] = OrderedDict()
+        self.failed: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._last = 0
 
@@ -154,9 +161,13 @@ class History:
             self._errors.popitem(last=False)
         now = time.time()
         # Who counts them itself says only at 10, 100, … how many there were.
-        count = (before.times if before is not None else 0) + 1
+        counted = before.times if before is not None else 0
+        count = counted + 1
         if isinstance(times, int) and not isinstance(times, bool):
             count = max(count, times)
+        bus = path.removeprefix(_BUSES).partition("/")[0] if path.startswith(_BUSES) else ""
+        # What was forgotten meanwhile has been counted, and is not once more.
+        self.failed[bus] += count - counted if before is not None else 1
         first = before.first if before is not None else now
         kept = trace[-_MOST_TRACEBACK:] or (before.traceback if before is not None else "")
         self._errors[key] = Failure(path, event, error, level, first, now, count, kept)

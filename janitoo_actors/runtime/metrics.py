@@ -7,22 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from janitoo_actors import __version__
+from janitoo_actors.network.states import NetworkState
 from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.figures import Branch, Totals, ask_processes, branch
+from janitoo_actors.runtime.history import History
 from janitoo_actors.runtime.inside import Inside
 from supervisors import ActorInfo, ChildState
+
+if TYPE_CHECKING:
+    from janitoo_actors.network.network import Network
 
 PROCESS_PATIENCE: Final = 1.0
 """Seconds that the processes of buses have to tell their figures."""
 _BUSES: Final = "buses"
+_NETWORK: Final = "network"
+"""As the label `bus` of the connection of the network: its section."""
+_STATES: Final = frozenset(state.value for state in NodeState)
 _OF_SERVER: Final = ""
 """As the label `bus` of what is of no bus; for Prometheus, an empty label is none."""
 
@@ -42,6 +50,18 @@ class Source(Protocol):
     def service(self) -> str:
         """Its name."""
 
+    @property
+    def waiting(self) -> Sequence[str]:
+        """The sections of its buses that wait for an address."""
+
+    @property
+    def history(self) -> History:
+        """What has gone wrong."""
+
+    @property
+    def network(self) -> Network | None:
+        """What it knows of the network; None where it has no role there."""
+
     def snapshot(self) -> ActorInfo | None:
         """Its tree."""
 
@@ -53,12 +73,14 @@ class _Look:
     Attributes:
         tree: None where it has ended.
         local: the figures of this process.
+        network: None where the server has no role there.
         processes: those of the processes of buses, by section; without those that do not answer.
     """
 
     boards: Sequence[Board]
     tree: Branch | None
     local: Mapping[str, Any]
+    network: Network | None
     processes: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -112,6 +134,7 @@ class ServerCollector:
             boards,
             branch(tree) if tree is not None else None,
             self._source.inside.figures(),
+            self._source.network,
             ask_processes(boards, "figures", PROCESS_PATIENCE),
         )
         self._count(look)
@@ -120,6 +143,11 @@ class ServerCollector:
         yield from self._of_nodes(look)
         yield from self._of_connections(look)
         yield from _of_processes(look)
+        waiting = dict.fromkeys(((board.section,) for board in boards), 0.0)
+        waiting |= dict.fromkeys(((section,) for section in self._source.waiting), 1.0)
+        yield _gauge("bus_waits_for_address", "Whether the bus waits for an address from a primary", waiting, "bus")
+        if look.network is not None:
+            yield from _of_network(look.network)
 
     def _count(self, look: _Look) -> None:
         """Bring the totals up to now, with every actor and poller for itself: each begins again when it will."""
@@ -136,7 +164,12 @@ class ServerCollector:
                 self._count_messages(board.section, figures["connections"].get(board.section, {}))
         for bus, figures in look.everybody.items():
             add("dead_letters", (bus,), bus, figures["dead_letters"])
-        self._totals.keep({_OF_SERVER, *(board.section for board in look.boards), *(bus for bus, _ in look.trees())})
+        if look.network is not None:
+            self._count_messages(_NETWORK, look.network.mqtt.describe())
+        buses = {*(board.section for board in look.boards), *(bus for bus, _ in look.trees())}
+        for bus in (_OF_SERVER, *buses):
+            add("errors", (bus,), bus, self._source.history.failed[bus])
+        self._totals.keep({_OF_SERVER, _NETWORK, *buses})
 
     def _count_polls(self, board: Board, polls: Mapping[str, Mapping[str, Any]]) -> None:
         for node in board.nodes.values():
@@ -161,15 +194,20 @@ class ServerCollector:
             states[_OF_SERVER, info.state] = states.get((_OF_SERVER, info.state), 0) + 1
         waiting = {(_OF_SERVER,): float(sum(info.mailbox for info in here))} if here else {}
         fullest = {(_OF_SERVER,): float(max(info.mailbox for info in here))} if here else {}
+        longest = {(_OF_SERVER,): max(info.current_age or 0.0 for info in here)} if here else {}
         for bus, part in look.trees():
             states |= {(bus, state.value): float(part.states.get(state.value, 0)) for state in ChildState}
             waiting[bus,] = part.mailbox
             fullest[bus,] = part.fullest
+            longest[bus,] = part.longest
         yield _gauge("actors", "Actors in this state", states, "bus", "state")
         yield _gauge("mailbox_messages", "Messages that wait in mailboxes", waiting, "bus")
         yield _gauge("mailbox_messages_max", "Messages in the fullest mailbox", fullest, "bus")
+        longest = {labels: round(seconds, 6) for labels, seconds in longest.items()}
+        yield _gauge("message_age_seconds_max", "The longest that an actor is at its message now", longest, "bus")
         yield self._counter("messages_handled", "Messages that actors have handled", "handled", "bus")
         yield self._counter("actor_restarts", "Restarts of actors", "restarts", "bus")
+        yield self._counter("errors", "Warnings and errors that were logged, and ends of actors", "errors", "bus")
         yield self._counter("dead_letters", "Messages to actors that were not there", "dead_letters", "bus")
         zombies = {(bus,): float(figures["zombies"]) for bus, figures in look.everybody.items()}
         yield _gauge("zombie_threads", "Threads of actors that were ended by force, and hang", zombies, "bus")
@@ -210,12 +248,15 @@ class ServerCollector:
 
     def _of_connections(self, look: _Look) -> Iterator[Metric]:
         connected = {(board.section,): float(board.on_air) for board in look.boards}
-        yield _gauge("mqtt_connected", "Whether the bus has a connection to the broker", connected, "bus")
         queue: dict[tuple[str, ...], float] = {}
         for board in look.boards:
             connection = (look.of(board) or {}).get("connections", {}).get(board.section)
             if connection is not None:
                 queue[board.section,] = connection["queue"]
+        if look.network is not None:
+            connected[_NETWORK,] = float(look.network.mqtt.is_on_air)
+            queue[_NETWORK,] = look.network.mqtt.waiting()
+        yield _gauge("mqtt_connected", "Whether the bus has a connection to the broker", connected, "bus")
         yield _gauge("mqtt_queue_messages", "Messages that wait to be sent", queue, "bus")
         yield self._counter("mqtt_reconnects", "Connections after the first one", "reconnects", "bus")
         yield self._counter("mqtt_published_messages", "Messages sent", "published", "bus")
@@ -246,6 +287,25 @@ def _of_processes(look: _Look) -> Iterator[Metric]:
             answers[board.section,] = board.section in look.processes
     yield _gauge("bus_process_resident_memory_bytes", "Memory of the process of the bus", memory, "bus")
     yield _gauge("bus_process_answers", "Whether the process of the bus has told its figures", answers, "bus")
+
+
+def _of_network(network: Network) -> Iterator[Metric]:
+    nodes = network.map.snapshot().values()
+    # By name: what others say of their nodes is theirs, and must not become a series each.
+    states = dict.fromkeys((*((state.value,) for state in NodeState), ("other",)), 0.0)
+    for node in nodes:
+        states[(node.state if node.state in _STATES else "other"),] += 1
+    controllers = {node.hadd.controller for node in nodes}
+    complete = network.state is NetworkState.STARTED
+    yield _single("network_primary", "Whether this server is the primary of the network", network.is_primary)
+    yield _single("network_failed", "Whether it is a secondary without a primary: fail mode", network.is_failed)
+    yield _single("network_map_complete", "Whether the map is complete, and kept up", complete)
+    yield _gauge("network_nodes", "Nodes on the map, of all servers, in this state", states, "state")
+    yield _single("network_controllers", "Controllers on the map, of all servers", len(controllers))
+
+
+def _single(name: str, help: str, number: float) -> Metric:
+    return GaugeMetricFamily(f"janitoo_{name}", help, value=float(number))
 
 
 def _gauge(name: str, help: str, samples: Mapping[Any, float], *labels: str) -> Metric:

@@ -104,7 +104,7 @@ class Server:
             store.adopt(config.ini, good=not config.problems)
         self._watch = FileWatch(self.running, lambda: self.reload("auto_reload", others=True))
         self._watch.start()
-        self.metrics = Metrics(self)
+        self.metrics = Metrics(self, self._system.wheel)
         self.metrics.apply(config.system.metrics_port)
 
     @property

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import sys
+import termios
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +21,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 
-from janitoo_actors.console.words import age, clock
+from janitoo_actors.console.words import age
 from janitoo_actors.top import source
 from janitoo_actors.top.drawing import (
     BOLD,
@@ -27,17 +33,23 @@ from janitoo_actors.top.drawing import (
     detail_lines,
     fit,
     heading,
-    latency,
     padded,
     titles,
 )
 from janitoo_actors.top.model import Model, Sort
-from janitoo_actors.top.source import Connect, Looked, Looker
-from janitoo_actors.top.widgets import ActorTree, Lines, Pages
+from janitoo_actors.top.screens import Call, ErrorsScreen, TextScreen, TraceScreen
+from janitoo_actors.top.source import REFRESH, Connect, Looked, Looker
+from janitoo_actors.top.widgets import ActorTree, Lines
 
 _KEYS: Final = "r restart  s suspend  p poll  t trace  e errors  / find  o sort  ? help  q quit"
+_FEW_KEYS: Final = "? help  q quit  / find  o sort  rspte"
+_NOTHING: Final = "nothing is like that: / looks for another, esc shows all"
+_ALWAYS: Final = frozenset({"q", "question_mark", "?", "f1", "slash", "/", "escape"})
+"""The keys that need no actor below the cursor."""
 _MOST_FIND: Final = 60
 _ALL: Final = 1_000_000
+_LEAVING: Final = 2.0
+"""Seconds after which it ends whatever the terminal does."""
 _DETAILS_FROM: Final = 18
 """Lines of a terminal from which on there is room for the details."""
 
@@ -90,14 +102,6 @@ class Acted(Message):
         self.done = done
 
 
-class Call(Message):
-    """Do this on the thread of the screen."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        super().__init__()
-        self.work = work
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is to be done where the answer is yes."""
@@ -122,7 +126,10 @@ class Top(App[None]):
     .low #details { display: none; }
     """
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "quit", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", show=False, priority=True),
+    ]
 
     def __init__(self, connect: Connect, name: str, signs: Signs) -> None:
         super().__init__(ansi_color=True)
@@ -138,6 +145,24 @@ class Top(App[None]):
         """Begin to look."""
         self.push_screen(self.main)
         self.looker.start()
+        # What would end the program as it stands leaves the terminal as it was, too.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._leave, number)
+        self.set_interval(REFRESH, self._watch_terminal)
+
+    def _leave(self, number: int) -> None:
+        # Whoever writes to a terminal that is gone may wait for ever.
+        last = threading.Timer(_LEAVING, os._exit, (128 + number,))
+        last.daemon = True
+        last.start()
+        self.exit(return_code=128 + number)
+
+    def _watch_terminal(self) -> None:
+        try:
+            termios.tcgetattr(sys.stdin.fileno())
+        except termios.error:
+            # The line is dead, and nobody has said so: as where somebody has it ignore that.
+            self._leave(signal.SIGHUP)
 
     def on_unmount(self) -> None:
         """Look no more."""
@@ -213,9 +238,9 @@ class Main(Screen[None]):
             "R": lambda: self._model.sort_by(Sort.RATE),
             "E": lambda: self._model.sort_by(Sort.ERRORS),
             "L": lambda: self._model.sort_by(Sort.LATENCY),
-            "slash": self._find,
+            **dict.fromkeys(("slash", "/"), self._find),
             "escape": lambda: self._look_for(""),
-            **dict.fromkeys(("question_mark", "f1"), lambda: self._top.show_page("help", HELP)),
+            **dict.fromkeys(("question_mark", "?", "f1"), lambda: self._top.show_page("help", HELP)),
             "q": self._top.exit,
         }
 
@@ -269,8 +294,9 @@ class Main(Screen[None]):
             self._edit(event)
         else:
             # Some terminals say the letter only.
-            does = self._does.get(event.key) or self._does.get(event.character or "")
-            if does is None or (self._model.row is None and event.key not in {"q", "question_mark", "f1"}):
+            key = event.key if event.key in self._does else event.character or ""
+            does = self._does.get(key)
+            if does is None or (self._model.row is None and key not in _ALWAYS):
                 return
             does()
         event.stop()
@@ -359,11 +385,16 @@ class Main(Screen[None]):
             return padded([Segment(fit(words, width, signs), RED + REVERSE)], width, RED + REVERSE)
         if self._why_gone:
             return padded([Segment(fit(self._why_gone, width, signs), RED)], width)
+        if self._model.find and not self._model.rows:
+            return padded(
+                [Segment(fit("nothing is like that: / looks for another, esc shows all", width, signs), BOLD)], width
+            )
         words, style = self._said
         return padded([Segment(fit(words, width, signs), style)], width)
 
     def _keys(self, width: int) -> Line:
-        text = _KEYS if self._question is None else _QUESTIONS[self._question.request]
+        keys = _KEYS if width >= len(_KEYS) else _FEW_KEYS
+        text = keys if self._question is None else _QUESTIONS[self._question.request]
         return [Segment(fit(text, width, self._signs), DIM)]
 
     def _renew(self) -> None:
@@ -372,108 +403,3 @@ class Main(Screen[None]):
         for part in self.query(Lines):
             part.renew()
         self.query_one(ActorTree).renew()
-
-
-class TextScreen(Screen[None]):
-    """Text to scroll through, until it is left."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,left", "leave", show=False)]
-
-    def __init__(self, signs: Signs, title: str, *, text: str = "", follow: bool = False) -> None:
-        super().__init__()
-        self._signs = signs
-        self._title = title
-        self._text = text
-        self.pages = Pages(signs, follow=follow)
-
-    def compose(self) -> ComposeResult:
-        """The title, the text, and how to leave."""
-        yield Lines(self._head, id="heading")
-        yield self.pages
-        yield Lines(self._foot, id="keys")
-
-    def on_mount(self) -> None:
-        """The keys are for the text."""
-        self.pages.focus()
-        if self._text:
-            self.pages.add(self._text)
-
-    def retitle(self, title: str) -> None:
-        """Another title."""
-        self._title = title
-        self.query_one("#heading", Lines).renew()
-
-    def action_leave(self) -> None:
-        """Back to the tree."""
-        self.dismiss()
-
-    def _head(self, width: int, _height: int) -> Sequence[Line]:
-        return [padded([Segment(fit(self._title, width, self._signs), REVERSE)], width, REVERSE)]
-
-    def _foot(self, width: int, _height: int) -> Sequence[Line]:
-        return [[Segment(fit("up down page up page down home end: scroll   esc: back", width, self._signs), DIM)]]
-
-
-class ErrorsScreen(TextScreen):
-    """What has gone wrong at a place and below."""
-
-    def __init__(self, top: Top, path: str) -> None:
-        super().__init__(top.signs, f"errors of {path}")
-        self._top = top
-        self._path = path
-
-    def on_mount(self) -> None:
-        """Ask for them."""
-        super().on_mount()
-        source.errors(self._top.connect, self._path, self._got)
-
-    def _got(self, answer: Mapping[str, Any] | str) -> None:
-        # On a thread: the answer is shown on the screen's.
-        self._top.post_message(Call(lambda: self._show(answer)))
-
-    def _show(self, answer: Mapping[str, Any] | str) -> None:
-        if isinstance(answer, str):
-            self.pages.add(answer, RED)
-            return
-        failures = answer["errors"]
-        self.retitle(f"errors of {self._path}: {len(failures)}, the latest first")
-        if not failures:
-            self.pages.add("Nothing has gone wrong.")
-        for each in failures:
-            times = f", {each['times']} times since {clock(each['first'])}" if each["times"] > 1 else ""
-            self.pages.add(f"{clock(each['last'])}  {each['level']}{times}", BOLD)
-            self.pages.add(f"  {each['path']}")
-            self.pages.add(f"  {each['event']}: {each['error']}")
-            if each["traceback"]:
-                self.pages.add("\n".join(f"    {line}" for line in each["traceback"].rstrip().split("\n")), DIM)
-
-
-class TraceScreen(TextScreen):
-    """The messages of a place, as they are handled."""
-
-    def __init__(self, top: Top, path: str) -> None:
-        super().__init__(top.signs, f"trace of {path}: messages as they are handled", follow=True)
-        self._top = top
-        self._path = path
-        self._trace: source.Trace | None = None
-
-    def on_mount(self) -> None:
-        """Begin."""
-        super().on_mount()
-        self._trace = source.Trace(self._top.connect, self._path, self._shown, self._ended)
-
-    def on_unmount(self) -> None:
-        """End it: it costs the server something."""
-        if self._trace is not None:
-            self._trace.stop()
-
-    def _shown(self, message: Mapping[str, Any]) -> None:
-        took = latency(message["took"])
-        error = f"  {message['error']}" if message["error"] else ""
-        where = message["path"].removeprefix(f"{self._path}/")
-        text = f"{clock(message['time'])} {where}  {message['message']}  {took}{error}"
-        style = RED if error else None
-        self._top.post_message(Call(lambda: self.pages.add(text, style)))
-
-    def _ended(self, why: str) -> None:
-        self._top.post_message(Call(lambda: self.pages.add(why, BOLD)))

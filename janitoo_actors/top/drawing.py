@@ -30,7 +30,8 @@ _FEW: Final = 10
 _MANY: Final = 100
 _LEAST_PATH: Final = 12
 _LEAST_GRAPH: Final = 5
-_STATE, _RESTARTS = 11, 5
+_LEAST_NAME = 14
+_STATE = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,43 @@ class Signs:
 UNICODE: Final = Signs("▾", "▸", "─", " ▁▂▃▄▅▆▇█", "…", "▼")
 ASCII: Final = Signs("-", "+", "-", " .:-=+*#@", "~", "v")
 
-_COLUMNS: Final = (
-    ("MAIL", 6, Sort.MAILBOX),
-    ("RATE/s", 8, Sort.RATE),
-    ("ERR", 6, Sort.ERRORS),
-    ("LATENCY", 9, Sort.LATENCY),
-)
-"""The columns by which one may sort: their titles and widths."""
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of numbers, and what one sorts by to have it in order."""
+
+    title: str
+    width: int
+    sort: Sort | None = None
+
+
+_MAIL: Final = Column("MAIL", 6, Sort.MAILBOX)
+_RATE: Final = Column("RATE/s", 8, Sort.RATE)
+_ERRORS: Final = Column("ERR", 6, Sort.ERRORS)
+_LATENCY: Final = Column("LATENCY", 9, Sort.LATENCY)
+_RESTARTS: Final = Column("RST", 5)
+_COLUMNS: Final = (_MAIL, _RATE, _ERRORS, _LATENCY, _RESTARTS)
+_DISPENSABLE: Final = (_RESTARTS, _MAIL, _LATENCY, _RATE, _ERRORS)
+"""Which are left out where it is narrow, the first one first; never that by which it is sorted."""
+
+
+def columns(width: int, sort: Sort) -> Sequence[Column]:
+    """Those that there is room for, besides a name."""
+    shown = list(_COLUMNS)
+    for each in _DISPENSABLE:
+        if width - _STATE - sum(column.width for column in shown) >= _LEAST_NAME:
+            break
+        if each.sort is not sort:
+            shown.remove(each)
+    return shown
 
 
 def fit(text: str, width: int, signs: Signs) -> str:
     """The text without what could control a terminal, cut to so many columns."""
     text = printable(text)
+    if signs is ASCII:
+        # Whatever else comes of them on the terminal may be wider than they are.
+        text = text.encode("ascii", "replace").decode()
     width = max(0, width)
     if cell_len(text) <= width:
         return text
@@ -77,38 +103,65 @@ def heading(model: Model, file: str, signs: Signs, width: int) -> Line:
     if document is None:
         return padded([Segment(fit(f"janitoo top  {file}", width, signs), BOLD)], width)
     states: Mapping[str, int] = document["states"]
-    top = model.rows[0] if model.rows else None
     words = [
         f"up {age(document['up'])}",
         f"{count(sum(states.values()))} actors",
+        f"{_rate(model.rate)}/s",
         *(f"{number} {state}" for state, number in states.items() if state != "running" and number),
-        f"{_rate(top.rate if top is not None else None)}/s",
-        *(f"{count(document[key])} {name}" for key, name in _ODD.items() if document[key]),
-        *(f"no word from {section}" for section in document["silent"][:2]),
+        # There are some where actors start and end: nothing is wrong now.
+        *([f"dead letters: {count(document['dead_letters'])}"] if document["dead_letters"] else []),
+    ]
+    odd = [
+        *(_some("no broker", document["off_air"])),
+        *(["no primary"] if document["is_failed"] else []),
+        *(_some("no address", document["waiting"])),
+        *(_some("no word from", document["silent"])),
+        *(f"{name}: {count(document[key])}" for key, name in _ODD.items() if document[key]),
     ]
     told = "  ".join(words)
-    name = fit(f"janitoo top  {document['service']}", max(_LEAST_PATH, width - len(told) - 2), signs)
-    return padded([Segment(name, BOLD), Segment(f"  {fit(told, max(0, width - len(name) - 2), signs)}")], width)
+    wrong = "  ".join(odd)
+    room = max(_LEAST_PATH, width - len(told) - len(wrong) - 4)
+    name = f"janitoo top  {document['service']}"
+    name = fit(name if cell_len(name) <= room else document["service"], room, signs)
+    left = max(0, width - cell_len(name) - 2)
+    line = [Segment(name, BOLD), Segment("  ")]
+    if wrong:
+        # What is wrong before what is there always, where there is no room for both.
+        said = fit(wrong, left, signs)
+        line.append(Segment(said, RED))
+        left = max(0, left - cell_len(said) - 2)
+        line.append(Segment("  "))
+    return padded([*line, Segment(fit(told, left, signs))], width)
 
 
-_ODD: Final = {"dead_letters": "dead letters", "backlog": "turns wait", "zombies": "threads hang"}
+def _some(what: str, sections: Sequence[str]) -> list[str]:
+    """What is so of some buses: of which."""
+    if not sections:
+        return []
+    more = f" and {len(sections) - 1} more" if len(sections) > 1 else ""
+    return [f"{what}: {sections[0]}{more}"]
+
+
+_ODD: Final = {"zombies": "threads hang", "backlog": "turns wait"}
 
 
 def titles(model: Model, signs: Signs, width: int) -> Line:
     """The titles of the columns."""
-    path = _path_width(width)
+    shown_columns = columns(width, model.sort)
+    path = _path_width(width, shown_columns)
     shown = f"ACTOR ({len(model.rows)})" if not model.find else f"ACTOR  /{model.find} ({len(model.rows)})"
     line = [Segment(set_cell_size(fit(shown, path - 1, signs), path), REVERSE), Segment("STATE".ljust(_STATE), REVERSE)]
-    for title, wide, sort in _COLUMNS:
-        mark = signs.rising if model.sort is sort else " "
-        line.append(Segment(f"{mark}{title}".rjust(wide), REVERSE + BOLD if mark != " " else REVERSE))
-    return padded([*line, Segment("RST".rjust(_RESTARTS), REVERSE)], width, REVERSE)
+    for column in shown_columns:
+        mark = signs.rising if model.sort is column.sort else " "
+        line.append(Segment(f"{mark}{column.title}".rjust(column.width), REVERSE + BOLD if mark != " " else REVERSE))
+    return padded(line, width, REVERSE)
 
 
-def row_line(row: Row, signs: Signs, width: int, *, selected: bool, stale: bool) -> Line:
+def row_line(row: Row, signs: Signs, width: int, sort: Sort, *, selected: bool, stale: bool) -> Line:
     """A place of the tree."""
     told = row.told
-    path = _path_width(width)
+    shown = columns(width, sort)
+    path = _path_width(width, shown)
     sign = (signs.opened if row.is_open else signs.closed) if row.can_open else " "
     name = _name(row)
     indent = "  " * min(row.depth, max(0, (path - _LEAST_PATH) // 2))
@@ -118,17 +171,15 @@ def row_line(row: Row, signs: Signs, width: int, *, selected: bool, stale: bool)
         Segment(set_cell_size(fit(f"{indent}{sign} {name}", path - 1, signs), path), BOLD if row.can_open else PLAIN),
         Segment(fit(state, _STATE - 1, signs).ljust(_STATE), _state_style(state)),
     ]
-    numbers = (
-        (count(told["all_mailbox"]), PLAIN),
-        (_rate(row.rate), PLAIN),
-        (count(told["errors"]), RED if told["errors"] else DIM),
-        (latency(told["latency"]), RED if slow else PLAIN),
-    )
-    cells += [
-        Segment(text.rjust(wide), style) for (text, style), (_title, wide, _sort) in zip(numbers, _COLUMNS, strict=True)
-    ]
     restarts = told["all_restarts"]
-    cells.append(Segment(count(restarts).rjust(_RESTARTS), PLAIN if restarts else DIM))
+    numbers = {
+        _MAIL: (count(told["all_mailbox"]), PLAIN),
+        _RATE: (_rate(row.rate), PLAIN),
+        _ERRORS: (count(told["errors"]), RED if told["errors"] else DIM),
+        _LATENCY: (latency(told["latency"]), RED if slow else PLAIN),
+        _RESTARTS: (count(restarts), PLAIN if restarts else DIM),
+    }
+    cells += [Segment(numbers[column][0].rjust(column.width), numbers[column][1]) for column in shown]
     over = REVERSE if selected else (DIM if stale else PLAIN)
     if selected or stale:
         # One style for the whole line: a colour behind the letters would hide them on some terminals.
@@ -231,8 +282,8 @@ def latency(seconds: float | None) -> str:
     return f"{seconds * 1000:.2f}ms" if seconds else "0"
 
 
-def _path_width(width: int) -> int:
-    return max(_LEAST_PATH, width - _STATE - sum(wide for _title, wide, _sort in _COLUMNS) - _RESTARTS)
+def _path_width(width: int, shown: Sequence[Column]) -> int:
+    return max(_LEAST_PATH, width - _STATE - sum(column.width for column in shown))
 
 
 def _state_style(state: str) -> Style:

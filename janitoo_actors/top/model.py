@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -34,9 +35,10 @@ class Sort(Enum):
 class Series:
     """What a place has been at, the latest last."""
 
-    rate: list[float] = field(default_factory=list)
-    latency: list[float] = field(default_factory=list)
-    mailbox: list[float] = field(default_factory=list)
+    # Arrays of small numbers: there may be ten thousand of these.
+    rate: array[float] = field(default_factory=lambda: array("f"))
+    latency: array[float] = field(default_factory=lambda: array("f"))
+    mailbox: array[float] = field(default_factory=lambda: array("f"))
 
     def add(self, rate: float, latency: float, mailbox: float) -> None:
         """One more sample."""
@@ -174,6 +176,11 @@ class Model:
             self.selected = self.rows[min(before, len(self.rows) - 1)].path
 
     @property
+    def rate(self) -> float | None:
+        """Messages handled a second, by all of the server; None where it is not known."""
+        return self._rates.get("/")
+
+    @property
     def index(self) -> int:
         """Where the cursor is, in the rows."""
         return next((number for number, row in enumerate(self.rows) if row.path == self.selected), 0)
@@ -219,7 +226,7 @@ class Model:
         row = self.row
         if row is None:
             return False
-        if row.path in self._open and not self.find:
+        if row.path in self._open and row.is_open:
             del self._open[row.path]
             return True
         self.select_parent()

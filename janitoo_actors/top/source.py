@@ -14,6 +14,8 @@ from janitoo_actors.errors import JanitooError
 
 REFRESH: Final = 1.0
 """Seconds between two looks at the server."""
+_REST: Final = 4.0
+"""For so many times as long as a look has taken, nobody looks: a large server has other things to do."""
 _ANSWER: Final = 5.0
 """Seconds that it has to answer."""
 _ACT: Final = 60.0
@@ -44,6 +46,11 @@ class Asks(Protocol):
 
     def __call__(self) -> Mapping[str, Any]:
         """The keys of an `overview`."""
+
+
+def pause(took: float) -> float:
+    """Seconds until the next look, after one that has taken so long."""
+    return max(REFRESH - took, _REST * min(took, _ANSWER), 0.0)
 
 
 class Looker:
@@ -87,7 +94,7 @@ class Looker:
             if self._over.is_set():
                 break
             self._told(looked)
-            self._wanted.wait(max(0.0, begun + REFRESH - time.monotonic()))
+            self._wanted.wait(pause(time.monotonic() - begun))
         self._leave()
 
     def _look(self) -> Looked:

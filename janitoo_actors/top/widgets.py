@@ -80,7 +80,7 @@ class ActorTree(ScrollView):
             return Strip.blank(width, Style())
         row = rows[number]
         selected = row.path == self._model.selected
-        return Strip(row_line(row, self._signs, width, selected=selected, stale=self.stale), width)
+        return Strip(row_line(row, self._signs, width, self._model.sort, selected=selected, stale=self.stale), width)
 
 
 class Pages(ScrollView):

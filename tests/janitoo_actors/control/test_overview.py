@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from brokers import Mosquitto
+from brokers import BrokerFactory, Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
 from janitoo_actors import log_watching
 from janitoo_actors.control.client import Control, NotServedError
@@ -105,6 +105,11 @@ def test_find(place: Place) -> None:
     assert place.paths(find="0701/0001/TEMP") == ["/", "/buses", "/buses/one", "/buses/one/pollers", SENSOR]
     assert place.paths(find="/buses/one/link") == ["/", "/buses", "/buses/one", "/buses/one/link"]
     assert REMOTE in place.paths(find="poller")
+    # A part of a path that is of two places, and what is wanted below what was found.
+    pollers = ["/", "/buses", "/buses/one", "/buses/one/pollers"]
+    assert place.paths(find="one/pollers") == pollers
+    assert SENSOR in place.paths(find="one/pollers", open=["/buses/one/pollers"])
+    assert place.paths(find="buses/one") == ["/", "/buses", "/buses/one"]
     assert place.paths(find="nobody has this") == []
     assert place.paths(find="running") == place.paths(open=[info.path for info in place.server.infos()])
 
@@ -122,6 +127,21 @@ def test_latency_is_that_of_the_slowest(place: Place) -> None:
     wait_for(lambda: (place.actor("/buses/one/bus", open=pollers)["latency"] or 0) > 0.3, TIMEOUT, "it hangs")
     assert place.actor("/")["latency"] >= 0.3
     assert place.actor("/buses/one/bus", open=pollers)["current"] == "Read"
+
+
+def test_a_bus_that_waits_for_an_address_is_told(private_broker: BrokerFactory, tmp_path: Path) -> None:
+    path = Configuration(tmp_path, private_broker(), pid_dir=tmp_path).bus("one", ["switch"]).write()
+    waits = "[far]\noid = faulty\nauto_start = True\ncomponents.sensor = faulty.sensor\n"
+    path.write_text(path.read_text(encoding="utf-8") + waits, encoding="utf-8")
+    server = RunningServer(path, registry())
+    control = ControlServer(server.server, tmp_path / "my.sock", standard_requests())
+    try:
+        with Control(tmp_path / "my.sock", "my.conf") as client:
+            told = client.ask("overview", TIMEOUT)
+        assert (told["waiting"], told["is_failed"]) == (["far"], False)
+    finally:
+        control.close()
+        server.stop()
 
 
 def test_a_process_that_hangs_keeps_nobody_waiting(place: Place) -> None:

@@ -21,6 +21,19 @@ def test_repeats_are_counted_and_the_log_may_know_better() -> None:
     assert (other.times, other.traceback) == (1, "where")
 
 
+def test_what_has_gone_wrong_is_counted_by_bus_whatever_is_forgotten() -> None:
+    history = History()
+    for times in (None, 10, 100):
+        event = {"path": "/buses/one/bus", "event": "read_failed", "error": "no", "times": times}
+        history.logged("warning", event)
+    assert history.failed == {"one": 100}
+    history.clear("/")
+    history.logged("warning", {"path": "/buses/one", "event": "read_failed", "error": "no", "times": 1000})
+    history.logged("warning", {"path": "/buses", "event": "x", "error": "no"})
+    history.logged("info", {"path": "/buses/two", "event": "x"})
+    assert history.failed == {"one": 101, "": 1}
+
+
 def test_what_a_supervisor_reports_is_counted_once() -> None:
     history = History()
     reason = ExitReason.of(ValueError("bad"))

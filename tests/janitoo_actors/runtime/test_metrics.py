@@ -12,6 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ import pytest
 import structlog.testing
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from brokers import BrokerFactory, Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
-from janitoo_actors import __version__
-from janitoo_actors.runtime import metrics_http
+from janitoo_actors import __version__, log_watching
+from janitoo_actors.protocol.hadd import Hadd
+from janitoo_actors.runtime import metrics_http, metrics_port
 from janitoo_actors.runtime.figures import Totals
 from running_server import RunningServer, running
 from tool_runs import ROOT
@@ -34,10 +37,11 @@ from waiting import wait_for
 class Scrape:
     """What came of one scrape."""
 
-    def __init__(self, port: int, path: str = "/metrics") -> None:
+    def __init__(self, port: int, path: str = "/metrics", accept: str = "text/plain") -> None:
         # Without a proxy, whatever the environment says.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=TIMEOUT) as answer:
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept})
+        with opener.open(asked, timeout=TIMEOUT) as answer:
             self.text = answer.read().decode()
         self.families = list(text_string_to_metric_families(self.text))
         self._samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {
@@ -102,6 +106,12 @@ def test_the_figures_of_a_running_server(broker: Mosquitto, tmp_path: Path, free
         assert first.get("mailbox_messages", bus="one") is not None
         assert first.get("bus_process_answers", bus="one") is None, "it has no process of its own"
         assert "process_resident_memory_bytes" in first.text
+        assert "network" not in first.text, "it has no role there"
+        # As Prometheus asks for them today.
+        told = Scrape(free_port, accept="application/openmetrics-text; version=1.0.0").text
+        # prometheus_client says no types of it.
+        strict = list(openmetrics(told))  # type: ignore[no-untyped-call]
+        assert {family.name for family in strict} >= {"janitoo_info", "janitoo_reads", "janitoo_mqtt_connected"}
 
         reads = first.number("reads_total", bus="one", node="one__sensor")
         SCRIPTS["one__sensor"].wait_reads(3)
@@ -120,10 +130,13 @@ def test_the_figures_of_a_running_server(broker: Mosquitto, tmp_path: Path, free
 
 def test_the_page_lists_what_there_is(broker: Mosquitto, tmp_path: Path, free_port: int) -> None:
     page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| `(janitoo_\w+)` \| (.*?) \|", page, re.MULTILINE))
+    told = dict(re.findall(r"^\| `(janitoo_\w+)` \| ?(.*?) ?\|", page, re.MULTILINE))
     made = configuration(tmp_path, broker, free_port)
     made.bus("far", ["remote"], own={"isolation": "process"}, temperature_poll_0=0.1, order_0=tmp_path / "order")
-    with running(made.write(), registry()):
+    path = made.write()
+    role = "\n[network]\nis_secondary = True\nhadd = 0002/0000\n"
+    path.write_text(path.read_text(encoding="utf-8") + role, encoding="utf-8")
+    with running(path, registry()):
         scrape = wait_scrape(free_port, lambda scrape: scrape.get("mqtt_queue_messages", bus="far") is not None, "all")
     served = {
         sample.name: ", ".join(f"`{label}`" for label in sample.labels)
@@ -178,6 +191,80 @@ def test_the_broker_goes_and_comes(private_broker: BrokerFactory, tmp_path: Path
         mosquitto.start()
         wait_scrape(free_port, lambda scrape: scrape.number("mqtt_connected", bus="one") == 1, "it is back")
         assert Scrape(free_port).get("mqtt_reconnects_total", bus="one") == 1
+
+
+def test_what_goes_wrong_is_counted_and_who_hangs_is_seen(broker: Mosquitto, tmp_path: Path, free_port: int) -> None:
+    made = configuration(tmp_path, broker, free_port).bus("two", ["sensor"], temperature_poll_0=300)
+    # As the log of a server is set up.
+    structlog.configure(processors=[log_watching.note, *structlog.get_config()["processors"]])
+    try:
+        with running(made.write(), registry()):
+            before = Scrape(free_port)
+            SCRIPTS["one__sensor"].read = raises(OSError("unplugged"), then=20.0)
+            after = wait_scrape(
+                free_port,
+                lambda scrape: scrape.number("errors_total", bus="one") > before.number("errors_total", bus="one"),
+                "it is counted",
+            )
+            assert after.number("errors_total", bus="two") == before.number("errors_total", bus="two")
+            hang = SCRIPTS.hang()
+            SCRIPTS["one__sensor"].read = hang
+            hang.wait_reached()
+            scrape = wait_scrape(
+                free_port, lambda scrape: scrape.number("message_age_seconds_max", bus="one") > 0.2, "it hangs"
+            )
+            assert scrape.number("message_age_seconds_max", bus="two") < 0.2
+    finally:
+        structlog.reset_defaults()
+
+
+def test_a_bus_that_is_removed_has_no_series_any_more(broker: Mosquitto, tmp_path: Path, free_port: int) -> None:
+    path = configuration(tmp_path, broker, free_port).write()
+    without = path.read_text(encoding="utf-8")
+    made = configuration(tmp_path, broker, free_port).bus("two", ["sensor"], temperature_poll_0=0.1)
+    with running(made.write(), registry()) as server:
+        assert 'bus="two"' in Scrape(free_port).text
+        path.write_text(without, encoding="utf-8")
+        server.server.reload("a test")
+        gone = Scrape(free_port)
+        assert 'bus="two"' not in gone.text
+        assert gone.get("mqtt_connected", bus="one") == 1
+
+
+def test_a_bus_that_waits_for_an_address(private_broker: BrokerFactory, tmp_path: Path, free_port: int) -> None:
+    path = configuration(tmp_path, private_broker(), free_port).write()
+    waits = "[far]\noid = faulty\nauto_start = True\ncomponents.sensor = faulty.sensor\n"
+    path.write_text(path.read_text(encoding="utf-8") + waits, encoding="utf-8")
+    server = RunningServer(path, registry())
+    try:
+        scrape = Scrape(free_port)
+        assert scrape.get("bus_waits_for_address", bus="far") == 1
+        assert scrape.get("bus_waits_for_address", bus="one") == 0
+    finally:
+        server.stop()
+
+
+def test_the_network(private_broker: BrokerFactory, tmp_path: Path, free_port: int) -> None:
+    path = configuration(tmp_path, private_broker(), free_port, home_dir=tmp_path).write()
+    role = "\n[network]\nis_primary = True\nhadd = 0001/0000\n"
+    path.write_text(path.read_text(encoding="utf-8") + role, encoding="utf-8")
+    with running(path, registry()) as server:
+        scrape = wait_scrape(
+            free_port,
+            lambda scrape: scrape.get("network_map_complete") and scrape.number("network_nodes", state="ONLINE") >= 3,
+            "its map",
+        )
+        assert (scrape.get("network_primary"), scrape.get("network_failed")) == (1, 0)
+        assert scrape.number("network_controllers") >= 1
+        assert scrape.get("mqtt_connected", bus="network") == 1
+        assert scrape.number("mqtt_published_messages_total", bus="network") > 0
+        assert scrape.get("mqtt_queue_messages", bus="network") is not None
+        # What somebody else says of a node is no series of its own.
+        assert server.server.network is not None
+        list(server.server.network.map.set_state(Hadd.parse("0701/0001"), "ODD"))
+        odd = Scrape(free_port)
+        assert odd.get("network_nodes", state="other") == 1
+        assert "ODD" not in odd.text
 
 
 def test_a_bus_in_a_process_of_its_own(broker: Mosquitto, tmp_path: Path, free_port: int) -> None:
@@ -242,6 +329,42 @@ def test_a_port_that_is_taken_is_told_and_the_server_runs(broker: Mosquitto, tmp
             server.stop()
 
 
+def test_a_port_that_is_taken_is_tried_again(
+    broker: Mosquitto, tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_port, "RETRY", 0.05)
+    with structlog.testing.capture_logs() as logged:
+        with socket.create_server(("127.0.0.1", free_port)):
+            server = RunningServer(configuration(tmp_path, broker, free_port).write(), registry())
+            wait_for(lambda: sum(map(is_failure, logged)) >= 2, TIMEOUT, "it is tried again and again")
+        try:
+            wait_for(lambda: server.server.metrics.port == free_port, TIMEOUT, "it is had")
+            assert Scrape(free_port).get("mqtt_connected", bus="one") is not None
+            # Told once, and then by the number of tries.
+            assert [each.get("times") for each in logged if is_failure(each)][:2] == [None, 10]
+        finally:
+            server.stop()
+        assert not has_thread()
+
+
+def is_failure(event: Any) -> bool:
+    """Whether a port could not be had."""
+    return bool(event["event"] == "metrics_unavailable")
+
+
+def test_a_port_that_nobody_wants_any_more_is_not_tried_again(
+    broker: Mosquitto, tmp_path: Path, free_port: int
+) -> None:
+    path = configuration(tmp_path, broker, free_port).write()
+    with socket.create_server(("127.0.0.1", free_port)) as taken, running(path, registry()) as server:
+        path.write_text(path.read_text(encoding="utf-8").replace(f"metrics_port = {free_port}\n", ""), encoding="utf-8")
+        server.server.reload("a test")
+        taken.close()
+        # As a timer that fires while the reload goes on.
+        server.server.metrics._retried()
+        assert server.server.metrics.port == 0
+
+
 def test_a_reload_turns_it_on_moves_it_and_turns_it_off(broker: Mosquitto, tmp_path: Path, free_port: int) -> None:
     path = configuration(tmp_path, broker, 0).write()
     with socket.create_server(("127.0.0.1", 0)) as another:
@@ -299,6 +422,67 @@ def test_strange_clients_keep_nobody_from_the_figures(
             Scrape(free_port, "/etc/passwd")
         assert Scrape(free_port).get("mqtt_connected", bus="one") == 1
         assert Scrape(free_port, "/").get("mqtt_connected", bus="one") == 1
+
+
+def test_clients_that_never_come_to_an_end_keep_nobody_from_the_figures(
+    broker: Mosquitto, tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(configuration(tmp_path, broker, free_port).write(), registry()), ExitStack() as stack:
+        many = [stack.enter_context(socket.create_connection(("127.0.0.1", free_port))) for _ in range(30)]
+        for each in many:
+            with suppress(OSError):
+                each.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        # It sends a letter again and again, and so is never silent.
+        assert Scrape(free_port).get("mqtt_connected", bus="one") == 1
+        assert clients() <= metrics_http.MOST_CLIENTS
+        for each in many:
+            each.close()
+        wait_for(lambda: clients() == 0, TIMEOUT, "their threads end")
+
+        monkeypatch.setattr(metrics_http, "CLIENT_TIMEOUT", 0.3)
+        slow = stack.enter_context(socket.create_connection(("127.0.0.1", free_port)))
+        slow.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+
+        def is_left() -> bool:
+            try:
+                slow.sendall(b"x")
+            except OSError:
+                return True
+            return False
+
+        wait_for(is_left, TIMEOUT, "it is left")
+        wait_for(lambda: clients() == 0, TIMEOUT, "its thread ends")
+
+
+def clients() -> int:
+    """How many clients have a thread."""
+    return sum(thread.name == "metrics client" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"POST /metrics HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n", b" 405 "),
+        (b"DELETE /metrics HTTP/1.1\r\n\r\n", b" 405 "),
+        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b" 414 "),
+        (b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", b" 431 "),
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b""),
+    ],
+)
+def test_what_is_no_scrape_is_refused(
+    broker: Mosquitto, tmp_path: Path, free_port: int, sent: bytes, told: bytes
+) -> None:
+    with running(configuration(tmp_path, broker, free_port).write(), registry()):
+        with socket.create_connection(("127.0.0.1", free_port), timeout=TIMEOUT) as client:
+            with suppress(OSError):
+                client.sendall(sent)
+            got = b""
+            with suppress(ConnectionResetError):
+                while chunk := client.recv(65536):
+                    got += chunk
+        assert told in got.partition(b"\r\n")[0], got[:200]
+        assert b"janitoo_" not in got
+        assert Scrape(free_port).get("mqtt_connected", bus="one") == 1
 
 
 def test_a_bug_in_a_figure_is_logged_and_over_with_it(

@@ -38,7 +38,7 @@ def top(watched: Watched) -> Iterator[Top]:
         def start(*arguments: str, env: Mapping[str, str] | None = None, **size: int) -> Terminal:
             command = top_command("--socket", str(watched.socket), *arguments)
             terminal = stack.enter_context(Terminal(command, cwd=ROOT, env=env, **size))
-            terminal.wait_text("janitoo top  attic", "one", "two", "q quit")
+            terminal.wait_text("attic", "one", "two", "q quit")
             return terminal
 
         yield start

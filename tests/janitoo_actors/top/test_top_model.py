@@ -10,8 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from janitoo_actors.top.drawing import ASCII, UNICODE, Line, detail_lines, fit, heading, row_line, spark, titles
+from janitoo_actors.top.drawing import (
+    ASCII,
+    UNICODE,
+    Line,
+    columns,
+    detail_lines,
+    fit,
+    heading,
+    row_line,
+    spark,
+    titles,
+)
 from janitoo_actors.top.model import HISTORY, Model, Sort
+from janitoo_actors.top.source import pause
 
 
 def actor(path: str, depth: int, *, below: int = 0, is_open: bool = False, **more: Any) -> dict[str, Any]:
@@ -59,6 +71,9 @@ def document(*actors: dict[str, Any], at: float = 100.0, up: float = 50.0, pid: 
         "zombies": 0,
         "states": {"running": len(actors)},
         "silent": [],
+        "off_air": [],
+        "waiting": [],
+        "is_failed": False,
         "left_off": 0,
         "actors": list(actors),
         "selected": {"path": "/", "events": [], "error": None},
@@ -95,7 +110,7 @@ def test_a_rate_is_the_difference_of_two_samples() -> None:
     # One below has been restarted, and counts anew.
     model.take(buses(103.0, a=12, b=6))
     assert (rates(model)["a"], rates(model)["b"]) == (0.0, 1.0)
-    assert model.series("/buses/a").rate == [0.0, 10.0, 0.0]
+    assert list(model.series("/buses/a").rate) == [0.0, 10.0, 0.0]
 
 
 def test_another_server_has_rates_of_its_own() -> None:
@@ -116,7 +131,7 @@ def test_history_is_bounded_and_goes_with_its_actor() -> None:
         model.take(buses(100.0 + second, a=second, b=0))
     assert len(model.series("/buses/a").rate) == HISTORY
     model.take(buses(999.0, b=0))
-    assert model.series("/buses/a").rate == []
+    assert not model.series("/buses/a").rate
 
 
 def test_siblings_are_sorted_and_take_what_is_below_along() -> None:
@@ -233,23 +248,71 @@ def width_of(line: Line) -> int:
 nasty = st.text(max_size=60) | st.sampled_from(["家家家家家家家家家家家家家家家", "\x1b[2J", "a\nb", "🏠" * 30])
 
 
-@given(nasty, nasty, st.integers(min_value=1, max_value=200), st.sampled_from([ASCII, UNICODE]))
-def test_no_line_is_longer_than_the_screen_nor_controls_it(name: str, error: str, width: int, signs: Any) -> None:
+@given(
+    nasty,
+    nasty,
+    st.integers(min_value=1, max_value=200),
+    st.sampled_from([ASCII, UNICODE]),
+    st.sampled_from(list(Sort)),
+)
+def test_no_line_is_longer_than_the_screen_nor_controls_it(
+    name: str, error: str, width: int, signs: Any, sort: Sort
+) -> None:
     model = Model()
+    model.sort = sort
     told = actor(f"/{name}", 1, error=error, state=name[:20], latency=1e9, all_mailbox=10**12, actor=name, pid=4711)
     answer = document(actor("/", 0, below=1, is_open=True), told)
     event = {"number": 1, "time": 1.0, "level": "error", "path": "/", "event": name, "text": error}
     failure = {"path": "/", "event": name, "error": error, "level": "error", "first": 1.0, "last": 2.0, "times": 3}
     answer["selected"] = {"path": f"/{name}", "events": [event], "error": failure}
-    answer["service"] = name
+    answer |= {"service": name, "off_air": [name, name], "waiting": [name], "is_failed": True, "zombies": 3}
     model.take(answer)
     model.find = name
     model.selected = f"/{name}"
     lines = [heading(model, name, signs, width), titles(model, signs, width), *detail_lines(model, signs, width, 8)]
-    lines += [row_line(row, signs, width, selected=False, stale=False) for row in model.rows]
+    lines += [row_line(row, signs, width, sort, selected=False, stale=False) for row in model.rows]
     for line in lines:
         assert width_of(line) == width
-        assert "".join(segment.text for segment in line).isprintable()
+        assert text_of(line).isprintable()
+        assert signs is UNICODE or text_of(line).isascii()
+
+
+def test_what_is_wrong_with_the_server_comes_first() -> None:
+    model = Model()
+    model.take(document(actor("/", 0), at=1.0))
+    assert "no " not in text_of(heading(model, "", ASCII, 80))
+    answer = document(actor("/", 0), at=2.0)
+    answer |= {"off_air": ["one", "two", "network"], "waiting": ["far"], "is_failed": True, "dead_letters": 1}
+    model.take(answer)
+    wrong = "attic  no broker: one and 2 more  no primary  no address: far"
+    assert text_of(heading(model, "", ASCII, 120)).startswith(
+        f"janitoo top  {wrong}  up 50s  1 actors  0/s  dead letters: 1"
+    )
+    assert text_of(heading(model, "", ASCII, 40)).startswith("attic  no broker: one and 2 more")
+
+
+def text_of(line: Line) -> str:
+    """What it says."""
+    return "".join(segment.text for segment in line)
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+@pytest.mark.parametrize("width", [20, 30, 40, 50, 60, 80, 200])
+def test_the_column_by_which_it_is_sorted_is_always_there(sort: Sort, width: int) -> None:
+    shown = columns(width, sort)
+    assert sort is Sort.TREE or sort in {each.sort for each in shown}
+    assert len(shown) == 5 or width < 80
+    if width >= 40:
+        assert sum(each.width for each in shown) + 14 + 11 <= width
+
+
+def test_a_slow_server_is_left_in_peace() -> None:
+    assert pause(0.0) == 1.0
+    assert pause(0.1) == pytest.approx(0.9)
+    # Not a fifth of its time is spent on who watches it.
+    for took in (0.3, 1.0, 3.0):
+        assert took / (took + pause(took)) <= 0.2
+    assert pause(1000.0) <= 20
 
 
 @given(st.lists(st.floats(min_value=0, max_value=1e12)))

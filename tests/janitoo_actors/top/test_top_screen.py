@@ -6,13 +6,15 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
-from brokers import Mosquitto
-from faulty_drivers import TIMEOUT, raises
+from brokers import BrokerFactory, Mosquitto
+from faulty_drivers import SCRIPTS, TIMEOUT, raises
 from running_server import run_command, system_section
 from supervisors import ChildSpec, LightActor, Supervisor, SupervisorFlags, start_child
 from terminals import Terminal
@@ -155,6 +157,42 @@ def _traces() -> int:
     return sum("trace" in thread.name for thread in threading.enumerate())
 
 
+def test_a_bus_in_a_process_of_its_own(tmp_path: Path, broker: Mosquitto) -> None:
+    watched = Watched(tmp_path, broker, far=True)
+    poller = "/buses/far/pollers/0703/0001/temperature"
+    try:
+        watched.server.wait_online()
+        with Terminal(top_command("--socket", str(watched.socket)), cwd=ROOT) as terminal:
+            terminal.wait_text("janitoo top", "▸ far", "q quit")
+            select(terminal, "0703/0001/temp", poller)
+            terminal.wait(lambda text: re.search(r"rate +\d+\.\d+/s.*[▁▂▃▄▅▆▇█]", text), "its rate")
+            terminal.press("p", "y")
+            terminal.wait_text(f"poll {poller}: 0703/0001/temperature = ")
+            terminal.press("s", "y")
+            terminal.wait(lambda text: re.search(r"0703/0001/t\S* +suspended", text), "it is shown")
+            terminal.press("s", "y")
+            terminal.wait(lambda text: re.search(r"0703/0001/t\S* +running", text), "it is shown")
+            terminal.press("t")
+            terminal.wait_text(f"trace of {poller}", "Tick()")
+            terminal.press("q")
+            terminal.wait_text("q quit")
+            select(terminal, "far/bus", "/buses/far/bus")
+            epoch = watched.actor("/buses/far/bus").epoch
+            terminal.press("r", "y")
+            terminal.wait_text("restart /buses/far/bus: it runs")
+            wait_for(lambda: watched.actor("/buses/far/bus").epoch > epoch, TIMEOUT, "it is another one")
+            # The process as a whole.
+            select(terminal, "buses/far", "/buses/far")
+            pid = watched.actor("/buses/far").pid
+            terminal.wait_text(f"pid {pid}")
+            terminal.press("r", "y")
+            terminal.wait_text("restart /buses/far: it runs")
+            assert watched.actor("/buses/far").pid != pid
+    finally:
+        SCRIPTS.reset()
+        watched.stop()
+
+
 def test_find(top: Top) -> None:
     terminal = top()
     terminal.press("/", "p", "a", "i")
@@ -209,7 +247,7 @@ def test_the_terminal_changes_its_size(top: Top) -> None:
     terminal.wait(lambda text: "mailbox " not in text and "janitoo top" in text, "the tree has all of it")
     assert all(len(line) <= 60 for line in terminal.lines)
     terminal.resize(30, 5)
-    terminal.wait(lambda text: text.startswith("janitoo top"), "it is there")
+    terminal.wait(lambda text: text.startswith("attic"), "it is there")
     terminal.resize(80, 24)
     terminal.wait_text("q quit", "mailbox ", "▸ two")
     terminal.press("ctrl+c")
@@ -225,6 +263,9 @@ def test_the_terminal_changes_its_size(top: Top) -> None:
         ({}, (), "▾▸─"),
         ({"TERM": "vt100"}, (), "-+-"),
         ({"LANG": "de_DE.ISO-8859-1"}, (), "-+-"),
+        ({"LC_ALL": "POSIX"}, (), "-+-"),
+        ({"LANG": "C"}, (), "-+-"),
+        ({"TERM": "screen"}, (), "▾▸─"),
         ({}, ("--ascii",), "-+-"),
         ({"TERM": "linux"}, (), "▾▸─"),
     ],
@@ -251,6 +292,115 @@ def test_without_colours(watched: Watched, top: Top) -> None:
     terminal.wait_text("read_failed")
     assert terminal.colours == {"default"}
     assert terminal.marked()[-1].startswith("▾ /"), "the cursor can be seen"
+
+
+@pytest.mark.parametrize("text", ["zz", "attic/cellar"])
+def test_nothing_is_found(top: Top, text: str) -> None:
+    terminal = top()
+    terminal.press("/", text, "enter")
+    terminal.wait_text(f"ACTOR  /{text} (0)", "nothing is like that: / looks for another, esc shows all", "q quit")
+    # There is nobody to do something with; but one gets out of it.
+    terminal.press("r", "y", "t", "e", "down", "enter", "/", "\x15", "0702", "enter")
+    terminal.wait_text("ACTOR  /0702 (", "0702/0001/tempera")
+    terminal.press("/", "\x15", text, "enter")
+    terminal.wait_text(f"ACTOR  /{text} (0)")
+    terminal.press("escape")
+    terminal.wait_text("ACTOR (4)", "▸ one", "▸ two")
+
+
+def test_what_is_found_is_opened(top: Top) -> None:
+    terminal = top()
+    terminal.press("/", "two/pol", "enter")
+    terminal.wait_text("ACTOR  /two/pol (4)", "▸ pollers")
+    terminal.press("end", "enter")
+    terminal.wait_text("▾ pollers", "0702/0001/tempera")
+    terminal.press("enter")
+    terminal.wait(lambda text: "▸ pollers" in text and "0702/0001" not in text, "it is shut")
+
+
+def test_the_broker_goes(tmp_path: Path, private_broker: BrokerFactory) -> None:
+    mosquitto = private_broker()
+    watched = Watched(tmp_path, mosquitto)
+    try:
+        watched.server.wait_online()
+        with Terminal(top_command("--socket", str(watched.socket)), cwd=ROOT) as terminal:
+            terminal.wait_text("janitoo top  attic", "q quit")
+            mosquitto.stop()
+            terminal.wait_text("no broker: one and 1 more")
+            mosquitto.start()
+            terminal.wait(lambda text: "no broker" not in text, "it is back")
+    finally:
+        SCRIPTS.reset()
+        watched.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_may_only_look_is_told_so(watched: Watched) -> None:
+    group = 54321
+    epoch = watched.actor("/buses/one").epoch
+    os.chown(watched.socket, -1, group)
+    watched.control._group = group
+    # By a name of its own: the directories of the tests are root's.
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        link = Path(place, "my.sock")
+        os.link(watched.socket, link)
+        command = ["setpriv", "--reuid=65534", f"--regid={group}", "--clear-groups"]
+        command += top_command("--socket", str(link))
+        with Terminal(command, cwd=ROOT, env={"HOME": place}) as terminal:
+            terminal.wait_text("janitoo top  attic", "q quit")
+            terminal.press("down", "down")
+            terminal.wait_text(" /buses/one ")
+            for key, request in (("r", "restart"), ("s", "suspend"), ("p", "poll")):
+                terminal.press(key, "y")
+                terminal.wait_text(f"{request} /buses/one: only root and root may do that")
+            terminal.press("t")
+            terminal.wait_text("trace of /buses/one", "only root and root may do that")
+            terminal.press("escape")
+            terminal.wait_text("q quit")
+            terminal.press("e")
+            terminal.wait_text("errors of /buses/one")
+    assert watched.actor("/buses/one").epoch == epoch
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_it_has_a_clean_terminal(top: Top, number: signal.Signals) -> None:
+    terminal = top()
+    terminal.process.send_signal(number)
+    assert terminal.wait_exit() == 128 + number
+    assert b"\x1b[?1049l" in terminal.raw[-200:], "the screen of before is back"
+    assert b"\x1b[?25h" in terminal.raw[-200:], "and the cursor"
+
+
+def test_a_line_that_is_dead_ends_it_though_nobody_says_so(watched: Watched) -> None:
+    deaf = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *top_command("--socket", str(watched.socket))]
+    with Terminal(deaf, cwd=ROOT) as terminal:
+        terminal.wait_text("q quit", "attic")
+        terminal.hang_up()
+        assert terminal.process.wait(TIMEOUT) == 128 + signal.SIGHUP
+
+
+def test_it_is_stopped_and_goes_on(top: Top) -> None:
+    terminal = top()
+    process = psutil.Process(terminal.process.pid)
+    terminal.press("\x1a")
+    wait_for(lambda: process.status() == psutil.STATUS_STOPPED, TIMEOUT, "it is stopped")
+    wait_for(lambda: b"\x1b[?1049l" in terminal.raw[-200:], TIMEOUT, "the screen of before is back")
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.wait_text("janitoo top  attic", "▸ one", "q quit")
+    terminal.press("q")
+    assert terminal.wait_exit() == 0
+
+
+def test_a_narrow_terminal_shows_what_matters(watched: Watched, top: Top) -> None:
+    terminal = top(columns=40, lines=12)
+    terminal.wait_text("▸ one")
+    assert terminal.lines[1].split() == ["ACTOR", "(4)", "STATE", "RATE/s", "ERR"]
+    terminal.press("L")
+    terminal.wait_text("▼LATENCY")
+    assert terminal.lines[1].split() == ["ACTOR", "(4)", "STATE", "ERR", "▼LATENCY"]
+    assert all(len(line) <= 40 for line in terminal.lines)
+    assert set(watched.requests) == {"overview"}
 
 
 class Idle(LightActor):
@@ -322,6 +472,15 @@ def test_without_a_terminal(watched: Watched) -> None:
     assert done.stderr == (
         "janitoo top: the live screen needs a terminal; for programs there is: janitoo console --json tree\n"
     )
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "unknown"])
+def test_on_a_terminal_that_has_no_screen(watched: Watched, terminal: str) -> None:
+    with Terminal(top_command("--socket", str(watched.socket)), cwd=ROOT, env={"TERM": terminal}) as opened:
+        assert opened.wait_exit() == 1
+        text = opened.text.replace("\n", "")
+        assert f"cannot be drawn on a terminal that is '{terminal}' (TERM); there is: janitoo console tree" in text
+        assert b"\x1b" not in opened.raw
 
 
 def test_without_a_server(tmp_path: Path) -> None:
