@@ -190,9 +190,8 @@ def _of_nodes(server: Server) -> Iterator[Reason]:
                 why = f": {node.reason}" if node.reason else ""
                 text = f"{node.uuid} is {node.state.value}{why}"
                 yield Reason("warning", f"/buses/{board.section}/nodes/{node.hadd}", text)
-    for bus in server.config.buses:
-        if all(board.section != bus.section for board in boards):
-            yield Reason("warning", f"/buses/{bus.section}", "it waits for an address from the network")
+    for section in server.waiting:
+        yield Reason("warning", f"/buses/{section}", "it waits for an address from the network")
     for section in server.running.held:
         yield Reason("warning", f"/buses/{section}", "changes that were written over the air wait for its restart")
 
