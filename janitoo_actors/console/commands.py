@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from janitoo_actors.commands.changes import NO_DIFFERENCE, NOTHING_CHANGED, change_lines
 from janitoo_actors.commands.tables import printable
 from janitoo_actors.console import pages, words
 from janitoo_actors.console.bundle import write_bundle
-from janitoo_actors.console.screen import Screen
+from janitoo_actors.console.screen import STATES, Screen
 from janitoo_actors.control.client import Control
 from janitoo_actors.suggest import did_you_mean
 
 DONE: Final = 0
 FAILED: Final = 1
 WRONG: Final = 2
-MISTAKES: Final = 78
-"""As of `janitoo run`: the file is wrong."""
 _ACTS: Final = ("restart", "stop", "start", "retry", "suspend", "resume")
 LEVELS: Final = ("debug", "info", "warning", "error", "critical", "off")
 _TIMEOUT: Final = 60.0
@@ -65,7 +64,7 @@ class Command:
         usage, summary: for the list of all commands.
         add: adds its arguments.
         run: does it; the exit code.
-        asks_for: what its first argument is, for the completion: `path`, `value`, or nothing.
+        asks_for: what its first argument is, for the completion: `path`, `value`, `section`, or nothing.
     """
 
     usage: str
@@ -196,7 +195,9 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 
 
 def _set(session: Session, args: argparse.Namespace) -> int:
-    result = session.ask("set", path=args.path, value=words.json_or_text(args.value), index=args.index)
+    # `ask` leaves out what is not given; here null is a value.
+    value = words.json_or_text(args.value)
+    result = session.control.ask("set", _TIMEOUT, path=args.path, value=value, index=args.index)
     if session.screen.as_json:
         session.screen.document(result)
     else:
@@ -319,45 +320,36 @@ def _add_section(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("section", metavar="SECTION", nargs="?", help="only this one")
 
 
-def _config_changes(request: str) -> Callable[[Session, argparse.Namespace], int]:
-    def run(session: Session, args: argparse.Namespace) -> int:  # noqa: ARG001 - as every command
-        result = session.ask(request)
-        if session.screen.as_json:
-            session.screen.document(result)
-            return DONE
-        nothing = {
-            "diff": "no difference: the server runs what is in the file",
-            "reload": "nothing has changed",
-        }
-        for line in result["lines"] or [nothing[request]]:
-            session.screen.line(line)
-        for each in result["outcomes"]:
-            reason = f": {each['reason']}" if each["reason"] else ""
-            session.screen.line(f"[{each['bus']}] {each['online']} of {each['nodes']} nodes are online{reason}")
+def _config_changes(request: str, nothing: str) -> Callable[[Session, argparse.Namespace], int]:
+    def page(screen: Screen, result: Mapping[str, Any]) -> None:
+        for line in change_lines(result, nothing):
+            screen.line(line)
         for each in result["warnings"]:
-            session.screen.line(f"warning: {each}", "yellow")
-        return DONE
+            screen.line(f"warning: {each}", "yellow")
 
-    return run
+    return _asking(request, page)
 
 
-def _config_check(session: Session, args: argparse.Namespace) -> int:
-    """Whether a reload would take the file: what is wrong with it is raised as a refusal, with all mistakes."""
-    result = session.ask("diff")
+def _config_check(session: Session, args: argparse.Namespace) -> int:  # noqa: ARG001 - as every command
+    """As `janitoo check`, by the server: with its drivers, and what it may open. Its exit code."""
+    result = session.ask("check")
     if session.screen.as_json:
-        session.screen.document({"problems": [], "warnings": result["warnings"]})
+        session.screen.document(result)
     else:
-        session.screen.line("the file has no mistakes: a reload would take it")
-    del args
-    return DONE
+        for line, each in zip(result["lines"], result["findings"], strict=True):
+            session.screen.line(line, STATES.get(each["severity"], ""))
+        session.screen.line(result["summary"])
+    code: int = result["exit_code"]
+    return code
 
 
 def _add_dump(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="the zip file to write")
+    parser.add_argument("--force", action="store_true", help="write it where there is such a file already")
 
 
 def _dump(session: Session, args: argparse.Namespace) -> int:
-    parts = write_bundle(args.file, session.ask)
+    parts = write_bundle(args.file, session.ask, force=args.force)
     if session.screen.as_json:
         session.screen.document({"file": str(args.file), "parts": parts})
     else:
@@ -412,10 +404,14 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "log": Command("log PATH LEVEL", "another level of the log, for a while", _add_log, _log, "path"),
     "mqtt": Command("mqtt", "the connections to the broker", _nothing, _asking("mqtt", pages.mqtt)),
     "network": Command("network", "the part in the network", _nothing, _asking("network", pages.network)),
-    "config show": Command("config show [SECTION]", "the configuration that runs", _add_section, _config_show),
-    "config diff": Command("config diff", "what a reload would do", _nothing, _config_changes("diff")),
+    "config show": Command(
+        "config show [SECTION]", "the configuration that runs", _add_section, _config_show, "section"
+    ),
+    "config diff": Command("config diff", "what a reload would do", _nothing, _config_changes("diff", NO_DIFFERENCE)),
     "config check": Command("config check", "what is wrong with the file", _nothing, _config_check),
-    "config reload": Command("config reload", "run what is in the file", _nothing, _config_changes("reload")),
+    "config reload": Command(
+        "config reload", "run what is in the file", _nothing, _config_changes("reload", NOTHING_CHANGED)
+    ),
     "threads": Command("threads [PATH]", "where the threads stand", _add_threads, _threads, "path"),
     "dump": Command("dump FILE", "all of it in a zip file, for help", _add_dump, _dump),
     "ping": Command("ping", "whether the server is there", _nothing, _asking("ping", _ping)),

@@ -111,7 +111,7 @@ PROMPT = r"test>\x1b\[5D\x1b\[6C"
         ("config show", r"(?s)\[system\].*broker_password = \*\*\*.*\[one__by_option\]"),
         ("config show one", r"\[one\]\n"),
         ("config diff", r"no difference"),
-        ("config check", r"no mistakes"),
+        ("config check", r"(?m)^0 errors, \d+ warnings: one, two would work$"),
         ("threads", r"(?s)server: control client.*two: "),
         ("suspend two", r"/buses/two: 2 polls are held back until `resume two`"),
         ("resume two", r"/buses/two: 2 polls go on"),
@@ -153,6 +153,7 @@ def test_command(words: str, shown: str, console: Console) -> None:
         ("poll 0701/0001/name", 1, "there is nothing to read"),
         ("trace --max 0", 1, "max = 0: expected 1 to 10000"),
         ("config show on", 2, "there is no section 'on'; did you mean 'one'?"),
+        ("dump /etc/passwd", 1, "/etc/passwd: there is a file of this name already"),
         ("dump /nowhere/at/all.zip", 1, "/nowhere/at/all.zip: cannot be written"),
     ],
 )
@@ -215,10 +216,29 @@ def test_reload_and_a_file_with_mistakes(console: Console, place: Place) -> None
         assert "Changed" in console("config", "diff").out
         assert "Changed" in console("config", "reload").out
         place.file.write_text(text.replace("hadd = 0701/0001", "hadd = 1"), encoding="utf-8")
-        done = console("config", "check")
+        done = console("config", "diff")
         assert done.code == 78
         assert "hadd = '1'" in done.err
         assert "the file has 1 mistake" in done.err
+        # The same words and exit code as those of `janitoo check`.
+        done = console("config", "check")
+        offline = subprocess.run(
+            [sys.executable, "-m", "faulty_drivers", "check", str(place.file)],
+            cwd=place.file.parent,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            check=False,
+        )
+        assert (done.code, done.out) == (offline.returncode, offline.stdout)
+        assert done.code == 1
+        assert "hadd = '1'" in done.out
+        assert console("config", "check", "--json").code == 1
+        place.file.write_text("[system\n", encoding="utf-8")
+        done = console("config", "check")
+        assert done.code == 78
+        assert "the server would not start" in done.out
     finally:
         place.file.write_text(text, encoding="utf-8")
         console("config", "reload")
@@ -284,22 +304,50 @@ def test_the_only_server_is_found(
     assert str(place.file) in capsys.readouterr().out
 
 
-def test_without_its_extra_it_says_what_to_install(place: Place) -> None:
+@pytest.mark.parametrize(("library", "words"), [("rich", ["ping"]), ("prompt_toolkit", [])])
+def test_without_its_extra_it_says_what_to_install(library: str, words: list[str], place: Place) -> None:
+    done = _without(library, place, *words)
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"needs {library}: install it with: pip install 'janitoo-actors[console]'\n")
+
+
+def test_a_command_needs_no_library_of_the_prompt(place: Place) -> None:
+    done = _without("prompt_toolkit", place, "ping")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def _without(library: str, place: Place, *words: str) -> subprocess.CompletedProcess[str]:
     code = (
-        "import sys; sys.modules['prompt_toolkit'] = None\n"
-        "from janitoo_actors.commands.main import main\nsys.exit(main())"
+        f"import sys; sys.modules['{library}'] = None\nfrom janitoo_actors.commands.main import main\nsys.exit(main())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "console", str(place.file), "ping"],
+    return subprocess.run(
+        [sys.executable, "-c", code, "console", str(place.file), *words],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
         timeout=30,
         check=False,
     )
-    assert done.returncode == 1
-    assert "install it with: pip install 'janitoo-actors[console]'" in done.stderr
-    assert "Traceback" not in done.stderr
+
+
+def test_the_words_of_a_command_line(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    # Options may follow the file.
+    assert main(["console", str(place.file), "--json", "ping"]) == 0
+    assert json.loads(capsys.readouterr().out)["service"] == "test"
+    for words in (["--help"], ["-h"], ["help"]):
+        assert main(["console", str(place.file), *words]) == 0
+        assert "whether the server is there" in capsys.readouterr().out
+    assert main(["console", str(place.file), "set", "0702/0001/name", "null"]) == 1
+    assert "name = None: expected a text" in capsys.readouterr().err
+
+
+def test_a_file_with_the_name_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "help").touch()
+    assert main(["console", "help"]) == 0
+    assert "Commands" in capsys.readouterr().out
 
 
 def test_a_server_is_as_light_as_before() -> None:
