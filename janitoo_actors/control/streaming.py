@@ -33,6 +33,8 @@ _MOST_TRACED: Final = 10_000
 _FASTEST: Final = 200.0
 _MOST_LINES: Final = 2_000
 _LOOK_EVERY: Final = 0.2
+_MARGIN: Final = 1.0
+"""Seconds in which a process has to say that the time is over."""
 _MOST_SAID: Final = 40
 _MOST_WAITING: Final = 1000
 
@@ -116,8 +118,12 @@ def _merged(sources: Sequence[Iterator[Any]], rate: float) -> Iterator[Any]:
 def _traced(source: Iterator[Any], request: Trace) -> Stream:
     shown = passed_over = 0
     ended = "time"
+    # It ends by itself; but not where the process of a bus does not.
+    due = time.monotonic() + request.seconds + _MARGIN
     try:
         for each in source:
+            if time.monotonic() >= due:
+                break
             if isinstance(each, int):
                 passed_over = each
                 continue
