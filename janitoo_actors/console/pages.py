@@ -216,11 +216,20 @@ def mqtt(screen: Screen, result: Result) -> None:
     for each in result["connections"]:
         state = "connected" if each["connected"] else "away"
         often = max(0, (each["connects"] or 0) - 1)
-        figures = [words.count(each[key]) for key in ("queue", "published", "received", "dropped")]
-        note = each["reason"] or f"will: {each['will']}"
-        rows.append((each["bus"], state, words.age(each["age"]), str(often), *figures, note))
+        figures = [words.count(each["queue"])]
+        for key in ("published", "received"):
+            known = each[key] is not None and each["counted"] is not None
+            figures += [words.count(each[key]), words.rate(each[key], each["counted"]) if known else "-"]
+        figures.append(words.count(each["dropped"]))
+        rows.append((each["bus"], state, words.age(each["age"]), str(often), *figures))
         styles.append(STATES["running" if each["connected"] else "stopped"])
-    screen.table(("BUS", "STATE", "SINCE", "AGAIN", "QUEUE", "SENT", "CAME", "LOST", ""), rows, styles)
+    screen.table(("BUS", "STATE", "SINCE", "AGAIN", "QUEUE", "SENT", "/S", "CAME", "/S", "LOST"), rows, styles)
+    for each in result["connections"]:
+        # Below: at 80 columns there is no room beside a bus with a long name.
+        if each["reason"]:
+            screen.line(f"{each['bus']}: {each['reason']}", STATES["error"])
+        if each["will"]:
+            screen.line(f"{each['bus']}: will {each['will']}", "dim")
 
 
 def network(screen: Screen, result: Result) -> None:

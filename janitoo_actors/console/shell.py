@@ -57,6 +57,11 @@ class Shell:
             return _tell(str(error), WRONG)
         except JanitooError as error:
             return self._failed(error, given)
+        except KeyError as error:
+            # What an answer lacks: the package has been upgraded, and the server is still the old one.
+            self.close()
+            why = f"the answer of the server has no {error}: it is of another release than this console; restart it"
+            return _tell(why, FAILED)
         except KeyboardInterrupt:
             # A stream, most likely: what is left of it must not be taken for the next answer.
             self.close()

@@ -47,7 +47,7 @@ class Mqtt:
 def _mqtt(server: Server, _request: Mqtt, _peer: Peer) -> Mapping[str, Any]:
     broker = server.config.system.broker
     known = from_all(server, "connections", server.boards)
-    unknown = dict.fromkeys(("age", "connects", "queue", "published", "received", "dropped"))
+    unknown = dict.fromkeys(("age", "counted", "connects", "queue", "published", "received", "dropped"))
     connections = [
         {
             "bus": board.section,

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import zipfile
@@ -22,6 +23,7 @@ from janitoo_actors.commands.main import main
 from janitoo_actors.console.commands import COMMANDS, overview, parser_of
 from janitoo_actors.control.client import Control, NoServerError, connect
 from running_server import ServerProcess
+from terminals import Terminal as Screen
 from tool_runs import PROGRAM, ROOT, Outcome
 from waiting import wait_for
 
@@ -484,6 +486,108 @@ def _pings(place: Place) -> bool:
         return bool(place.ask("ping"))
     except NoServerError:
         return False
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_stream_and_comes_back(tmp_path: Path, broker: Mosquitto) -> None:
+    place = Place(tmp_path, broker)
+    with place.process:
+        wait_for(lambda: _pings(place), TIMEOUT, lambda: place.process.both)
+        terminal = Terminal(place, tmp_path)
+        terminal.child.send("logs -f\r")
+        terminal.child.expect("mqtt_connected|bus_started")
+        place.process.send(signal.SIGKILL)
+        terminal.child.expect("the server of .* has gone")
+        terminal.child.expect(PROMPT)
+    try:
+        terminal.type("tree", "no server of|start it with")
+        # The same file, by another process: the session goes on.
+        again = Place(tmp_path, broker)
+        with again.process:
+            wait_for(lambda: _pings(again), TIMEOUT, lambda: again.process.both)
+            terminal.type("ping", "runs ")
+            assert terminal.leave() == 0
+    finally:
+        terminal.child.close(force=True)
+
+
+def test_a_server_of_another_release(place: Place, monkeypatch: pytest.MonkeyPatch, console: Console) -> None:
+    real = Control.ask
+    monkeypatch.setattr(
+        Control, "ask", lambda *args, **data: {key: it for key, it in real(*args, **data).items() if key != "actors"}
+    )
+    done = console("tree")
+    assert (done.code, done.out) == (1, "")
+    assert "has no 'actors': it is of another release than this console; restart it" in done.err
+    assert place.ask("ping")
+
+
+def test_lines_that_cannot_be_kept_end_no_session(place: Place, tmp_path: Path) -> None:
+    terminal = Terminal(place, tmp_path)
+    try:
+        history = tmp_path / "janitoo/console_history"
+        terminal.type("ping", "runs ")
+        # As on a disk that is full: it cannot be written any more.
+        history.unlink()
+        history.mkdir()
+        terminal.type("ping", "runs ")
+        assert terminal.leave() == 0
+    finally:
+        terminal.child.close(force=True)
+    (tmp_path / "file").touch()
+    terminal = Terminal(place, tmp_path / "file")
+    try:
+        terminal.type("ping", "runs ")
+        assert terminal.leave() == 0
+    finally:
+        terminal.child.close(force=True)
+
+
+def test_names_are_completed_not_only_paths(terminal: Terminal) -> None:
+    for begun, rest in (
+        ("status one__b\t", "y_option"),
+        ("config show one__s\t", "witch"),
+        ("poll tw\t", "o"),
+        ("log one wa\t", "rning"),
+        ("help config ch\t", "eck"),
+    ):
+        terminal.child.send(begun)
+        terminal.child.expect(rest)
+        terminal.child.sendintr()
+        terminal.child.expect(PROMPT)
+
+
+COMMANDS_OF_A_SESSION = (
+    "ping", "tree", "status two", "status 0701/0001/temperature", "values", "errors", "health", "mqtt", "network",
+    "threads two", "logs -n 5", "config show one", "config check", "trace two --max 1", "help", "poll two",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "environment"),
+    [
+        (80, {}),
+        (80, {"NO_COLOR": "1"}),
+        (40, {}),
+        (80, {"TERM": "dumb"}),
+        (80, {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+    ],
+    ids=str,
+)
+def test_every_page_in_every_terminal(columns: int, environment: dict[str, str], place: Place, tmp_path: Path) -> None:
+    command = [*PROGRAM, "console", str(place.file)]
+    given = {"XDG_STATE_HOME": str(tmp_path), "PROMPT_TOOLKIT_NO_CPR": "1", **environment}
+    with Screen(command, env=given, columns=columns, cwd=ROOT) as screen:
+        screen.wait_text("Ctrl+D leaves.", "test>")
+        for number, line in enumerate(COMMANDS_OF_A_SESSION):
+            screen.press(f"{line}\r")
+            # What comes after it is at the end: all of it has been shown.
+            screen.press(f"nothing{number}\r")
+            screen.wait_text(f"'nothing{number}'")
+        screen.press("quit\r")
+        assert screen.wait_exit() == 2, "that of the last command"
+        assert b"Traceback" not in screen.raw
+        if "NO_COLOR" in environment or environment.get("TERM") == "dumb":
+            assert not re.search(rb"\x1b\[[0-9;]*3[0-7]m *(running|warning|ONLINE)", screen.raw)
 
 
 def test_it_does_not_start_without_a_server(tmp_path: Path) -> None:
