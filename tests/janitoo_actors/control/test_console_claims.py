@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from janitoo_actors.api import Hardware
 from janitoo_actors.configuration.examination import examine
 from janitoo_actors.console import pages
 from janitoo_actors.console.screen import Screen
-from running_server import TIMEOUT, system_section
+from janitoo_actors.control.client import NoServerError, connect
+from running_server import TIMEOUT, ServerProcess, system_section
+from tool_runs import ROOT
 from waiting import wait_for
 
 
@@ -41,6 +44,29 @@ def hat(section: str, controller: int, pin: int, *own: str) -> str:
     return "\n".join(lines)
 
 
+class Hats:
+    """A server with these drivers, as `janitoo run` starts it: a process of a bus has its environment."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path = path
+        environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", locks.RUN_DIR: str(folder)}
+        command = [sys.executable, "-m", "claiming_drivers", "run", str(path), "--quiet"]
+        self.process = ServerProcess(command, cwd=path.parent, env=environment)
+
+    def ask(self, request: str, **data: Any) -> Any:
+        """Ask it."""
+        with connect(self.path) as control:
+            return control.ask(request, TIMEOUT, **data)
+
+    def is_up(self) -> bool:
+        """Whether all of it is online, and shown."""
+        try:
+            figures = self.ask("health")["figures"]
+            return figures["online"] == 4 and "/buses/far/bus" in str(self.ask("tree"))
+        except NoServerError:
+            return False
+
+
 def claims(server: Any, path: str) -> list[str]:
     page: list[str] = server.ask("status", path=path)["claims"]
     return page
@@ -49,13 +75,16 @@ def claims(server: Any, path: str) -> list[str]:
 def test_claims_are_on_the_page_whatever_process_has_them(
     broker: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = system_section(broker, "service = hats", "max_backoff = 0.1", f"pid_dir = {tmp_path}")
     path = tmp_path / "hats.conf"
+    text = system_section(broker, "service = hats", "max_backoff = 0.1", f"pid_dir = {tmp_path / 'run'}")
     path.write_text(text + hat("near", 701, 17) + hat("far", 702, 18, "isolation = process"), encoding="utf-8")
-    with asked(path, claiming_drivers.registry()) as server:
+    server = Hats(path, tmp_path / "run")
+    with server.process:
+        wait_for(server.is_up, TIMEOUT, lambda: server.process.both)
         for name in ("near", "/buses/near/bus", "0701/0001", "0701/0001/temperature"):
             assert claims(server, name) == ["the GPIO pin 17, for [near__relay]", "the I2C adapter 701, for [near]"]
-        assert claims(server, "far") == ["the GPIO pin 18, for [far__relay]", "the I2C adapter 702, for [far]"]
+        for name in ("far", "/buses/far/bus", "0702/0001"):
+            assert claims(server, name) == ["the GPIO pin 18, for [far__relay]", "the I2C adapter 702, for [far]"]
         assert claims(server, "/") == []
         capsys.readouterr()
         pages.status(Screen(), server.ask("status", path="near"))
