@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -488,6 +489,63 @@ def test_too_large_and_half_sent(target: Place, monkeypatch: pytest.MonkeyPatch)
             assert json.loads(raw.makefile("rb").readline())["error"]["code"] == "malformed"
     assert target.ask("ping")
     assert target.server.server.reason is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 60_000,
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+        b'{"version": 1, "request": "set", "path": "one__switch/state", "value": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"version": 1, "request": "set", "path": "0701/0001/name", "value": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        b'{"version": 1, "request": "set", "path": "0701/0001/name", "value": "' + b"x" * 60_000 + b'"}',
+        b'{"version": 1, "request": "set", "path": "0701/0001/heartbeat", "value": 1' + b"0" * 4000 + b"}",
+        b'{"version": 1, "request": "set", "path": "0701/0001/heartbeat", "value": NaN, "index": 1' + b"0" * 30 + b"}",
+        b'{"version": 1, "request": "tree", "depth": 1' + b"0" * 4000 + b"}",
+        b'{"version": 1, "request": "trace", "seconds": 1' + b"0" * 400 + b"}",
+        b'{"version": 1, "request": "status", "path": "' + b"/x" * 30_000 + b'"}',
+        b'{"version": 1, "request": "status", "path": "\\ud800\\u0000", "id": "\\udfff"}',
+        b'{"version": 1, "request": "ping", "id": ' + b"9" * 5000 + b"}",
+        b"\xff\xfe" * 1000,
+        b"\xef\xbb\xbf{}",
+        b"\x00" * 1000,
+    ],
+    ids=lambda line: line[:60].decode("latin-1"),
+)
+def test_what_is_hostile_on_purpose(line: bytes, target: Place) -> None:
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.connect(str(target.path))
+        raw.settimeout(TIMEOUT)
+        raw.sendall(line + b"\n" + b'{"version": 1, "id": "after", "request": "ping"}\n')
+        with raw.makefile("rb") as file:
+            first, after = json.loads(file.readline()), json.loads(file.readline())
+    assert first["ok"] or first["error"]["code"] in {"malformed", "version", "refused", "busy"}, first
+    assert after["id"] == "after"
+    states = {each["path"]: each["state"] for each in target.ask("tree")["actors"]}
+    assert set(states.values()) == {"running"}
+
+
+def test_a_thousand_connections_and_those_who_type_slowly(target: Place) -> None:
+    threads = threading.active_count()
+    connections = []
+    try:
+        for number in range(1000):
+            raw = socket.socket(socket.AF_UNIX)
+            connections.append(raw)
+            raw.connect(str(target.path))
+            # Some begin a request, and never end it.
+            if number % 2:
+                with contextlib.suppress(BrokenPipeError):
+                    raw.sendall(b'{"version": 1, ')
+        # Whoever really asks is served all the same.
+        assert target.ask("ping")
+        assert target.ask("tree")["actors"]
+        assert threading.active_count() <= threads + control_server.MOST_CLIENTS + 1
+    finally:
+        for raw in connections:
+            raw.close()
+    wait_for(lambda: not target.control._clients, TIMEOUT, "all are gone")
+    wait_for(lambda: threading.active_count() <= threads, TIMEOUT, "and so are their threads")
 
 
 # -- who may ---------------------------------------------------------------------------------------------------------
