@@ -71,7 +71,8 @@ def status(screen: Screen, result: Result) -> None:
     actor = result["actor"]
     screen.title(f"{actor['path']}  ({actor['actor']})")
     _vitals(screen, actor, result["mailbox_types"])
-    _pair(screen, "runs in", _where(actor, result["process"]))
+    if actor["state"] != "stopped" and actor["retry_in"] is None:
+        _pair(screen, "runs in", _where(actor, result["process"]))
     if result["configured"] is not None:
         _pair(screen, "configured", _configured(result["configured"]))
     for each in result["claims"]:

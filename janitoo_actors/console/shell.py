@@ -9,18 +9,9 @@ from typing import Any, Final
 
 from janitoo_actors.commands.changes import refusal_code
 from janitoo_actors.commands.tables import printable
-from janitoo_actors.console.commands import (
-    COMMANDS,
-    FAILED,
-    WRONG,
-    HelpShown,
-    Session,
-    UsageError,
-    execute,
-    overview,
-    parser_of,
-)
+from janitoo_actors.console.commands import COMMANDS, execute, overview, parser_of
 from janitoo_actors.console.screen import Screen
+from janitoo_actors.console.session import FAILED, WRONG, HelpShown, Session, UsageError
 from janitoo_actors.control.client import Control, NoServerError, NotServedError
 from janitoo_actors.errors import JanitooError
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from janitoo_actors.errors import TemporaryError
 from janitoo_actors.protocol.codes import ValueType
 from janitoo_actors.protocol.hadd import Hadd
-from janitoo_actors.runtime.administration import Administration
+from janitoo_actors.runtime.administration import Administration, Outcome
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.messages import AskedHere, Requested
 from janitoo_actors.runtime.poller import Places
@@ -121,8 +121,8 @@ class Inside:
             "backlog": self._system.dispatcher.backlog(),
         }
 
-    def act(self, action: str, path: str) -> str:
-        """Do something with an actor; what has been done, in a sentence. Blocks for some seconds at most."""
+    def act(self, action: str, path: str) -> Outcome:
+        """Do something with an actor. Blocks for some seconds at most."""
         return self._administration.act(action, path)
 
     def request(self, asked: Mapping[str, Any], timeout: float) -> dict[str, Any]:

@@ -122,6 +122,18 @@ def test_a_bus_that_waits_for_an_address_is_shown(
         assert reasons == {"/buses/nut": "it waits for an address from the network"}
 
 
+def test_health_tells_of_a_bus_that_was_left_out_and_of_a_file_that_is_broken(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    path = write(tmp_path, broker, "left", BUS + "\n[nut]\nhadd = 0200/0000\nport_0 = none\ncomponents.one = nut.ups\n")
+    with asked(path, example_drivers.registry(), online=False) as server:
+        server.wait_online("0100/0000", "0100/0001")
+        (reason,) = server.ask("health")["reasons"]
+        assert reason["text"].startswith("not started: ")
+        assert "[nut] port_0 = 'none': expected" in reason["text"]
+        assert server.ask("health")["code"] == 1
+
+
 def test_as_a_user_types_it(air: Mosquitto, tmp_path: Path) -> None:
     path = write(tmp_path, air, "primary", ROLE.format(role="primary"))
     with run_command(path, "--quiet") as server:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from brokers import BrokerFactory, Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
+from janitoo_actors.commands.main import main
 from janitoo_actors.control import server as control_server
 from janitoo_actors.control.client import Control, NotServedError
 from janitoo_actors.control.requests import Access, standard_requests
@@ -146,10 +147,12 @@ def test_a_page_on_a_bus_that_hangs_shows_where(place: Place) -> None:
     assert "read_temperature" in hung["traceback"]
 
 
-def test_what_fails_again_is_counted_and_outlives_the_actor(place: Place) -> None:
+def test_what_fails_again_is_counted_and_outlives_the_actor(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     SCRIPTS["one"].open = raises(OSError("no such device"))
-    place.ask("restart", path="/buses/one/bus")
-    place.ask("retry", path="/buses/one/bus")
+    assert place.ask("restart", path="/buses/one/bus")["works"] is False
+    # For scripts: it was done, and has not worked.
+    assert main(["console", "--socket", str(place.path), "retry", "/buses/one/bus"]) == 1
+    assert "it did not start: OSError: no such device; the next try is in" in capsys.readouterr().out
 
     def counted() -> Any:
         errors = place.ask("errors", path="/buses/one/bus")["errors"]
@@ -162,7 +165,7 @@ def test_what_fails_again_is_counted_and_outlives_the_actor(place: Place) -> Non
     assert actor["error"] == "OSError: no such device"
     assert any("no such device" in each["text"] for each in place.ask("health")["reasons"])
     SCRIPTS["one"].open = lambda: None
-    place.ask("retry", path="/buses/one/bus")
+    assert main(["console", "--socket", str(place.path), "retry", "/buses/one/bus"]) == 0
     place.server.wait_online()
     count = len(place.ask("errors", path="one")["errors"])
     assert count >= 1
