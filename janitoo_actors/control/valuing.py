@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from janitoo_actors.runtime.server import Server
 
 _MOST_LISTED: Final = 5_000
 _MOST_POLLED: Final = 100
-_AT_ONCE: Final = 8
 _LONGEST_POLL: Final = 45.0
 """Seconds that a `poll` goes on; the console waits for longer."""
 _MARGIN: Final = 1.0
@@ -100,13 +100,18 @@ def _poll(server: Server, request: Poll, _peer: Peer) -> Mapping[str, Any]:
     by_bus: dict[str, list[Place]] = {}
     for place in found:
         by_bus.setdefault(place.board.section, []).append(place)
-    # Here and not above: the start of a server need not wait for it.
-    from concurrent.futures import ThreadPoolExecutor
-
     due = time.monotonic() + _LONGEST_POLL
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="poll") as pool:
-        readings = pool.map(lambda places: list(_read_all(server, places, due)), by_bus.values())
-        by_path = {each["path"]: each for of_bus in readings for each in of_bus}
+    by_path: dict[str, Mapping[str, Any]] = {}
+
+    def read(places: Sequence[Place]) -> None:
+        by_path.update((each["path"], each) for each in _read_all(server, places, due))
+
+    # Daemons, unlike those of an executor: a server that ends does not wait for a bus that hangs.
+    threads = [threading.Thread(target=read, args=(each,), name="poll", daemon=True) for each in by_bus.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return {"readings": [by_path[place.path] for place in found]}
 
 
