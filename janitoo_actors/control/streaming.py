@@ -93,7 +93,9 @@ def _merged(sources: Sequence[Iterator[Any]], rate: float) -> Iterator[Any]:
                 elif each is not None and allowed.take():
                     with contextlib.suppress(Full):
                         shown.put_nowait(each)
-        shown.put(passed_over)
+        # Not for ever: whoever asked may have gone, and nobody takes anything any more.
+        with contextlib.suppress(Full):
+            shown.put(passed_over, timeout=_MARGIN)
 
     threads = [threading.Thread(target=pump, args=(each,), name="trace", daemon=True) for each in sources]
     for thread in threads:
