@@ -59,8 +59,11 @@ def console(context: Context) -> Iterator[Figure]:
             with Control(control.path, "the benchmark") as client:
                 count = len(client.ask("tree", _TIMEOUT)["actors"])
                 samples = [_ask(client, "tree") / _MS for _ in range(context.pick(11, 3))]
-            name = f"list of {count:,} actors"
-            yield Figure(name, percentile(samples, 0.5), "s", samples, goal=1, note="read and parsed by the client")
+                name = f"list of {count:,} actors"
+                yield Figure(name, percentile(samples, 0.5), "s", samples, goal=1, note="read and parsed by the client")
+                client.ask("suspend", _TIMEOUT, path="/")
+                samples = [_ask(client, "tree") / _MS for _ in range(context.pick(11, 3))]
+                yield Figure(f"{name}, all suspended", percentile(samples, 0.5), "s", samples, goal=1)
         finally:
             control.close()
             server.stop(_TIMEOUT)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -30,12 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run a command, or the prompt. Returns the exit code."""
     try:
-        from janitoo_actors.console.shell import Shell, prompt, words_of
-    except ImportError as error:
-        what = f"the console needs {error.name}"
+        from janitoo_actors.console.commands import COMMANDS
+        from janitoo_actors.console.shell import Shell, words_of
+
+        words = words_of(args.words)
+        file, words = (None, words) if args.socket is not None else _file_of(words, COMMANDS)
+        as_json = args.json
+        while words[:1] == ["--json"]:
+            as_json, words = True, words[1:]
+        # A single command needs less.
+        prompt = None if words else import_module("janitoo_actors.console.prompt").prompt
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("janitoo"):
+            raise
+        what = f"the console needs {(error.name or '').partition('.')[0]}"
         raise ConfigurationError(f"{what}: install it with: pip install 'janitoo-actors[console]'") from error
-    words = words_of(args.words)
-    file, words = (None, words) if args.socket is not None else _file_of(words)
     to_server: Callable[[], Control]
     if file is not None:
         to_server = partial(connect, file)
@@ -43,17 +53,21 @@ def run(args: argparse.Namespace) -> int:
         to_server = partial(Control, args.socket, str(args.socket))
     else:
         to_server = connect_only
-    if not words:
-        return prompt(to_server, as_json=args.json)
-    shell = Shell(to_server, as_json=args.json)
+    if prompt is not None:
+        code: int = prompt(to_server, as_json=as_json)
+        return code
+    shell = Shell(to_server, as_json=as_json)
     try:
         return shell.run_words(words)
     finally:
         shell.close()
 
 
-def _file_of(words: list[str]) -> tuple[Path | None, list[str]]:
+def _file_of(words: list[str], commands: Iterable[str]) -> tuple[Path | None, list[str]]:
     """The file, where the first word is one; and the rest."""
-    if words and (words[0].endswith(_SUFFIX) or "/" in words[0] or Path(words[0]).is_file()):
+    if not words or words[0] in {"help", *(each.split()[0] for each in commands)}:
+        # Whatever files there are of that name.
+        return None, words
+    if words[0].endswith(_SUFFIX) or "/" in words[0] or Path(words[0]).is_file():
         return Path(words[0]), words[1:]
     return None, words

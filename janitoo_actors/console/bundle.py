@@ -25,6 +25,7 @@ _PARTS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "network.json": ("network", {}),
     "threads.json": ("threads", {}),
     "config.json": ("config", {}),
+    "config_check.json": ("check", {}),
     "config_diff.json": ("diff", {}),
 }
 _MOST_PAGES: Final = 200
@@ -32,15 +33,19 @@ _MOST_PAGES: Final = 200
 Ask = Callable[..., Mapping[str, Any]]
 
 
-def write_bundle(file: Path, ask: Ask) -> list[str]:
+def write_bundle(file: Path, ask: Ask, *, force: bool = False) -> list[str]:
     """Write the bundle; what is in it. A part that cannot be had is there with the reason.
 
     Args:
         ask: asks the server.
+        force: write it where there is a file of that name already.
 
     Raises:
-        ConfigurationError: the file cannot be written; there is none then.
+        ConfigurationError: the file is there already, or cannot be written; nothing is left behind then.
     """
+    if not force and os.path.lexists(file):
+        # Said before the server is asked; what comes meanwhile is looked for again at the end.
+        raise _there_already(file)
     parts: dict[str, Any] = {}
     for name, (request, data) in _PARTS.items():
         parts[name] = _asked(ask, request, data)
@@ -49,22 +54,32 @@ def write_bundle(file: Path, ask: Ask) -> list[str]:
         parts[f"status/{name}.json"] = _asked(ask, "status", {"path": path})
     parts["made.json"] = {"time": time.time(), "by_uid": os.geteuid()}
     # Beside it first: half a bundle is worse than none.
-    begun = file.with_name(f".{file.name}.part")
+    begun = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        begun.unlink(missing_ok=True)
         # What is in a log is for its owner to show.
         descriptor = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with (
-            os.fdopen(descriptor, "wb") as file_object,
-            zipfile.ZipFile(file_object, "w", zipfile.ZIP_DEFLATED) as bundle,
-        ):
-            for name, part in parts.items():
-                bundle.writestr(name, json.dumps(part, indent=1, ensure_ascii=False))
-        os.replace(begun, file)
+        try:
+            _write(descriptor, parts)
+            if not force and os.path.lexists(file):
+                raise _there_already(file)
+            os.replace(begun, file)
+        finally:
+            # Whatever ends it, Ctrl+C too.
+            begun.unlink(missing_ok=True)
     except OSError as error:
-        begun.unlink(missing_ok=True)
         raise ConfigurationError(f"{file}: cannot be written: {said(error)}") from error
     return list(parts)
+
+
+def _write(descriptor: int, parts: Mapping[str, Any]) -> None:
+    with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, part in parts.items():
+            # Pure ASCII: what comes from a file's name need not be a text.
+            bundle.writestr(name, json.dumps(part, indent=1))
+
+
+def _there_already(file: Path) -> ConfigurationError:
+    return ConfigurationError(f"{file}: there is a file of this name already: choose another one, or use --force")
 
 
 def _asked(ask: Ask, request: str, data: Mapping[str, Any]) -> Mapping[str, Any]:

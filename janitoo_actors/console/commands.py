@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from janitoo_actors.commands.changes import NO_DIFFERENCE, NOTHING_CHANGED
 from janitoo_actors.commands.tables import printable
-from janitoo_actors.console import pages, words
+from janitoo_actors.console import configuring, pages, words
 from janitoo_actors.console.bundle import write_bundle
 from janitoo_actors.console.screen import Screen
-from janitoo_actors.control.client import Control
+from janitoo_actors.console.session import (
+    DONE,
+    FAILED,
+    TIMEOUT,
+    Command,
+    HelpShown,
+    Session,
+    UsageError,
+    asking,
+)
 from janitoo_actors.suggest import did_you_mean
 
-DONE: Final = 0
-FAILED: Final = 1
-WRONG: Final = 2
-MISTAKES: Final = 78
-"""As of `janitoo run`: the file is wrong."""
 _ACTS: Final = ("restart", "stop", "start", "retry", "suspend", "resume")
 LEVELS: Final = ("debug", "info", "warning", "error", "critical", "off")
-_TIMEOUT: Final = 60.0
 _SILENCE: Final = 3700.0
 """Seconds that a stream may be silent: somewhat more than the longest."""
-
-
-class UsageError(Exception):
-    """A command line is wrong; the text says how, in a line or a few."""
-
-
-class HelpShown(Exception):
-    """The help of a command was asked for; the text is it."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,36 +38,6 @@ class _Parser(argparse.ArgumentParser):
 
     def print_help(self, file: Any = None) -> NoReturn:  # noqa: ARG002 - as argparse calls it
         raise HelpShown(self.format_help())
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a command needs: the server, and where it prints."""
-
-    control: Control
-    screen: Screen
-
-    def ask(self, request: str, **data: Any) -> Mapping[str, Any]:
-        """Ask the server. Raises as `Control.ask`."""
-        return self.control.ask(request, _TIMEOUT, **{key: item for key, item in data.items() if item is not None})
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command.
-
-    Attributes:
-        usage, summary: for the list of all commands.
-        add: adds its arguments.
-        run: does it; the exit code.
-        asks_for: what its first argument is, for the completion: `path`, `value`, or nothing.
-    """
-
-    usage: str
-    summary: str
-    add: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[Session, argparse.Namespace], int]
-    asks_for: str = ""
 
 
 def execute(session_of: Callable[[Screen], Session], given: list[str], *, as_json: bool) -> int:
@@ -137,22 +102,6 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no time: expected as 90, 90s, 10m, 2h") from None
 
 
-def _asking(
-    request: str, page: Callable[[Screen, Mapping[str, Any]], None], *keys: str
-) -> Callable[[Session, argparse.Namespace], int]:
-    """A command that asks once, and prints what it is answered."""
-
-    def run(session: Session, args: argparse.Namespace) -> int:
-        result = session.ask(request, **{key: getattr(args, key) for key in keys})
-        if session.screen.as_json:
-            session.screen.document(result)
-        else:
-            page(session.screen, result)
-        return DONE
-
-    return run
-
-
 def _acting(request: str) -> Command:
     summaries = {
         "restart": "end an actor, and have it started again",
@@ -165,11 +114,16 @@ def _acting(request: str) -> Command:
     }
     optional = request == "clear"
     usage = f"{request} [PATH]" if optional else f"{request} PATH"
-    return Command(usage, summaries[request], _path(_ACTOR, optional=optional), _asking(request, _done, "path"), "path")
 
+    def run(session: Session, args: argparse.Namespace) -> int:
+        result = session.ask(request, path=args.path)
+        if session.screen.as_json:
+            session.screen.document(result)
+        else:
+            session.screen.line(f"{result['path']}: {result['done']}")
+        return DONE if result["works"] else FAILED
 
-def _done(screen: Screen, result: Mapping[str, Any]) -> None:
-    screen.line(f"{result['path']}: {result['done']}")
+    return Command(usage, summaries[request], _path(_ACTOR, optional=optional), run, "path")
 
 
 # -- the commands that are more than one question ----------------------------------------------------------------------
@@ -196,7 +150,9 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 
 
 def _set(session: Session, args: argparse.Namespace) -> int:
-    result = session.ask("set", path=args.path, value=words.json_or_text(args.value), index=args.index)
+    # `ask` leaves out what is not given; here null is a value.
+    value = words.json_or_text(args.value)
+    result = session.control.ask("set", TIMEOUT, path=args.path, value=value, index=args.index)
     if session.screen.as_json:
         session.screen.document(result)
     else:
@@ -273,7 +229,7 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
 def _log(session: Session, args: argparse.Namespace) -> int:
     level = None if args.level == "off" else args.level
     # `ask` leaves out what is not given; here null means something.
-    result = session.control.ask("log", _TIMEOUT, path=args.path, level=level, seconds=args.seconds)
+    result = session.control.ask("log", TIMEOUT, path=args.path, level=level, seconds=args.seconds)
     if session.screen.as_json:
         session.screen.document(result)
     elif result["level"] is None:
@@ -293,71 +249,13 @@ def _health(session: Session, args: argparse.Namespace) -> int:  # noqa: ARG001 
     return code
 
 
-def _config_show(session: Session, args: argparse.Namespace) -> int:
-    result = session.ask("config")
-    sections = result["sections"]
-    if args.section is not None:
-        if args.section not in sections:
-            hint = did_you_mean(args.section, sections) or f"; there are: {', '.join(sections)}"
-            raise UsageError(f"there is no section {printable(args.section)!r}{hint}")
-        sections = {args.section: sections[args.section]}
-    if session.screen.as_json:
-        session.screen.document({**result, "sections": sections})
-        return DONE
-    session.screen.line(f"# {result['file']}, as it runs; defaults included", "dim")
-    for name, keys in sections.items():
-        session.screen.title(f"[{name}]")
-        for key, item in keys.items():
-            if item is not None:
-                session.screen.line(f"{key} = {item}")
-    for bus in result["waiting"]:
-        session.screen.line(f"# [{bus}] has changes that wait for its restart", "yellow")
-    return DONE
-
-
-def _add_section(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("section", metavar="SECTION", nargs="?", help="only this one")
-
-
-def _config_changes(request: str) -> Callable[[Session, argparse.Namespace], int]:
-    def run(session: Session, args: argparse.Namespace) -> int:  # noqa: ARG001 - as every command
-        result = session.ask(request)
-        if session.screen.as_json:
-            session.screen.document(result)
-            return DONE
-        nothing = {
-            "diff": "no difference: the server runs what is in the file",
-            "reload": "nothing has changed",
-        }
-        for line in result["lines"] or [nothing[request]]:
-            session.screen.line(line)
-        for each in result["outcomes"]:
-            reason = f": {each['reason']}" if each["reason"] else ""
-            session.screen.line(f"[{each['bus']}] {each['online']} of {each['nodes']} nodes are online{reason}")
-        for each in result["warnings"]:
-            session.screen.line(f"warning: {each}", "yellow")
-        return DONE
-
-    return run
-
-
-def _config_check(session: Session, args: argparse.Namespace) -> int:
-    """Whether a reload would take the file: what is wrong with it is raised as a refusal, with all mistakes."""
-    result = session.ask("diff")
-    if session.screen.as_json:
-        session.screen.document({"problems": [], "warnings": result["warnings"]})
-    else:
-        session.screen.line("the file has no mistakes: a reload would take it")
-    del args
-    return DONE
-
-
 def _add_dump(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="the zip file to write")
+    parser.add_argument("--force", action="store_true", help="write it where there is such a file already")
 
 
 def _dump(session: Session, args: argparse.Namespace) -> int:
-    parts = write_bundle(args.file, session.ask)
+    parts = write_bundle(args.file, session.ask, force=args.force)
     if session.screen.as_json:
         session.screen.document({"file": str(args.file), "parts": parts})
     else:
@@ -375,7 +273,7 @@ def _ping(screen: Screen, result: Mapping[str, Any]) -> None:
 
 
 def _threads(session: Session, args: argparse.Namespace) -> int:
-    return _asking("threads", pages.threads, "path")(session, args)
+    return asking("threads", pages.threads, "path")(session, args)
 
 
 def _add_threads(parser: argparse.ArgumentParser) -> None:
@@ -384,16 +282,16 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "tree": Command(
-        "tree [PATH]", "all actors, and how they are", _add_tree, _asking("tree", pages.tree, "path", "depth"), "path"
+        "tree [PATH]", "all actors, and how they are", _add_tree, asking("tree", pages.tree, "path", "depth"), "path"
     ),
     "status": Command(
-        "status PATH", "a page on one actor", _path(_ACTOR), _asking("status", pages.status, "path"), "path"
+        "status PATH", "a page on one actor", _path(_ACTOR), asking("status", pages.status, "path"), "path"
     ),
     "errors": Command(
         "errors [PATH]",
         "what has gone wrong, with tracebacks",
         _path(_ACTOR, optional=True),
-        _asking("errors", pages.errors, "path"),
+        asking("errors", pages.errors, "path"),
         "path",
     ),
     "health": Command("health", "whether all is well: exit code 0, 1, 2", _nothing, _health),
@@ -402,7 +300,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "values [PATH]",
         "values, and how their polls go",
         _path(_VALUE, optional=True),
-        _asking("values", pages.values, "path"),
+        asking("values", pages.values, "path"),
         "value",
     ),
     "poll": Command("poll PATH", "read now", _path(_VALUE), _poll, "value"),
@@ -410,15 +308,21 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "trace": Command("trace [PATH]", "the messages that actors handle", _add_trace, _trace, "path"),
     "logs": Command("logs [-f] [PATH]", "the log", _add_logs, _logs, "path"),
     "log": Command("log PATH LEVEL", "another level of the log, for a while", _add_log, _log, "path"),
-    "mqtt": Command("mqtt", "the connections to the broker", _nothing, _asking("mqtt", pages.mqtt)),
-    "network": Command("network", "the part in the network", _nothing, _asking("network", pages.network)),
-    "config show": Command("config show [SECTION]", "the configuration that runs", _add_section, _config_show),
-    "config diff": Command("config diff", "what a reload would do", _nothing, _config_changes("diff")),
-    "config check": Command("config check", "what is wrong with the file", _nothing, _config_check),
-    "config reload": Command("config reload", "run what is in the file", _nothing, _config_changes("reload")),
+    "mqtt": Command("mqtt", "the connections to the broker", _nothing, asking("mqtt", pages.mqtt)),
+    "network": Command("network", "the part in the network", _nothing, asking("network", pages.network)),
+    "config show": Command(
+        "config show [SECTION]", "the configuration that runs", configuring.add_section, configuring.show, "section"
+    ),
+    "config diff": Command(
+        "config diff", "what a reload would do", _nothing, configuring.changes("diff", NO_DIFFERENCE)
+    ),
+    "config check": Command("config check", "what is wrong with the file", _nothing, configuring.check),
+    "config reload": Command(
+        "config reload", "run what is in the file", _nothing, configuring.changes("reload", NOTHING_CHANGED)
+    ),
     "threads": Command("threads [PATH]", "where the threads stand", _add_threads, _threads, "path"),
     "dump": Command("dump FILE", "all of it in a zip file, for help", _add_dump, _dump),
-    "ping": Command("ping", "whether the server is there", _nothing, _asking("ping", _ping)),
+    "ping": Command("ping", "whether the server is there", _nothing, asking("ping", _ping)),
 }
 
 

@@ -71,6 +71,8 @@ def status(screen: Screen, result: Result) -> None:
     actor = result["actor"]
     screen.title(f"{actor['path']}  ({actor['actor']})")
     _vitals(screen, actor, result["mailbox_types"])
+    if actor["state"] != "stopped" and actor["retry_in"] is None:
+        _pair(screen, "runs in", _where(actor, result["process"]))
     if result["configured"] is not None:
         _pair(screen, "configured", _configured(result["configured"]))
     for each in result["claims"]:
@@ -111,13 +113,13 @@ def _vitals(screen: Screen, actor: Result, waiting: Mapping[str, int]) -> None:
     _pair(screen, "handled", f"{actor['handled']} ({words.rate(actor['handled'], actor['age'])} a second)")
     if actor["current"] is not None:
         _pair(screen, "current", f"{actor['current']} for {words.age(actor['current_age'])}")
-    _pair(screen, "runs in", _where(actor))
 
 
-def _where(actor: Result) -> str:
+def _where(actor: Result, process: int) -> str:
     if actor["pid"] is not None:
         return f"a process of its own, {actor['pid']}"
-    return "a thread of its own" if actor["isolation"] == "thread" else "the shared threads"
+    threads = "a thread of its own" if actor["isolation"] == "thread" else "the shared threads"
+    return f"{threads} of process {process}"
 
 
 def _configured(where: Result) -> str:
@@ -215,18 +217,33 @@ def mqtt(screen: Screen, result: Result) -> None:
     for each in result["connections"]:
         state = "connected" if each["connected"] else "away"
         often = max(0, (each["connects"] or 0) - 1)
-        figures = [words.count(each[key]) for key in ("queue", "published", "received", "dropped")]
-        note = each["reason"] or f"will: {each['will']}"
-        rows.append((each["bus"], state, words.age(each["age"]), str(often), *figures, note))
+        figures = [words.count(each["queue"])]
+        for key in ("published", "received"):
+            known = each[key] is not None and each["counted"] is not None
+            figures += [words.count(each[key]), words.rate(each[key], each["counted"]) if known else "-"]
+        figures.append(words.count(each["dropped"]))
+        rows.append((each["bus"], state, words.age(each["age"]), str(often), *figures))
         styles.append(STATES["running" if each["connected"] else "stopped"])
-    screen.table(("BUS", "STATE", "SINCE", "AGAIN", "QUEUE", "SENT", "CAME", "LOST", ""), rows, styles)
+    screen.table(("BUS", "STATE", "SINCE", "AGAIN", "QUEUE", "SENT", "/S", "CAME", "/S", "LOST"), rows, styles)
+    for each in result["connections"]:
+        # Below: at 80 columns there is no room beside a bus with a long name.
+        if each["reason"]:
+            screen.line(f"{each['bus']}: {each['reason']}", STATES["error"])
+        if each["will"]:
+            screen.line(f"{each['bus']}: will {each['will']}", "dim")
 
 
 def network(screen: Screen, result: Result) -> None:
     """The server's part in the network."""
     if result["role"] == "none":
         screen.line("no role: this server keeps no map of the network")
-        return
+    else:
+        _role(screen, result)
+    for each in result["waiting"]:
+        _pair(screen, "waits", f"[{each}] for an address")
+
+
+def _role(screen: Screen, result: Result) -> None:
     failed = ", without a primary: the map is kept up by broadcast" if result["failed"] else ""
     _pair(screen, "role", f"{result['role']}{failed}")
     _pair(screen, "state", result["state"] if result["connected"] else f"{result['state']}, off the air")
@@ -237,8 +254,6 @@ def network(screen: Screen, result: Result) -> None:
     _pair(screen, "values", str(result["values"]))
     for each in result["peers"]:
         _pair(screen, "peer", f"{each['hadd']} {each['name']}: {each['state']}")
-    for each in result["waiting"]:
-        _pair(screen, "waits", f"[{each}] for an address")
 
 
 def health(screen: Screen, result: Result) -> None:

@@ -61,11 +61,11 @@ class Screen:
 
     def document(self, result: Any) -> None:
         """Print for programs: one object, over several lines."""
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        print(json.dumps(result, indent=2))
 
     def item(self, result: Any) -> None:
         """Print for programs: one object of many, on a line, at once."""
-        print(json.dumps(result, ensure_ascii=False), flush=True)
+        print(json.dumps(result), flush=True)
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print a line, without what could control a terminal."""

@@ -11,6 +11,7 @@ from janitoo_actors.control.places import board_of, find_actor, find_path, held_
 from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.control.wire import ErrorCode, RequestError
 from janitoo_actors.errors import ConfigurationError, TemporaryError
+from janitoo_actors.runtime.administration import Outcome
 from janitoo_actors.runtime.remote import NotToldError
 from janitoo_actors.runtime.server import Server
 
@@ -40,11 +41,13 @@ class Done:
 
     Attributes:
         done: what, in a sentence.
+        works: whether that was what was asked for.
         actor: how it is now; None where it is gone.
     """
 
     path: str
     done: str
+    works: bool
     actor: Mapping[str, Any] | None
 
 
@@ -55,9 +58,9 @@ def _actor_request(action: str) -> Callable[[Server, Act, Peer], Done]:
         board = board_of(server, path)
         try:
             if board is not None and board.remote is not None and path != f"/buses/{board.section}":
-                done = board.remote.ask("act", action, path, timeout=_REMOTE_PATIENCE)
+                outcome: Outcome = board.remote.ask("act", action, path, timeout=_REMOTE_PATIENCE)
             else:
-                done = server.inside.act(action, path)
+                outcome = server.inside.act(action, path)
         except NotToldError as error:
             # What its process says may be a refusal too; the words tell.
             raise RequestError(ErrorCode.REFUSED, str(error)) from error
@@ -65,7 +68,7 @@ def _actor_request(action: str) -> Callable[[Server, Act, Peer], Done]:
             raise RequestError(ErrorCode.BUSY, str(error)) from error
         except ConfigurationError as error:
             raise RequestError(ErrorCode.REFUSED, str(error)) from error
-        return _done(server, path, done)
+        return _done(server, path, outcome.done, works=outcome.works)
 
     return serve
 
@@ -117,9 +120,9 @@ def _clear(server: Server, request: Clear, _peer: Peer) -> Done:
     return _done(server, path, f"{count} error{'' if count == 1 else 's'} and the events of it are forgotten")
 
 
-def _done(server: Server, path: str, done: str) -> Done:
+def _done(server: Server, path: str, done: str, *, works: bool = True) -> Done:
     try:
         info = find_actor(server, path)
     except RequestError:
-        return Done(path, done, None)
-    return Done(path, done, describe_actor(info, held_back(server)))
+        return Done(path, done, works, None)
+    return Done(path, done, works, describe_actor(info, held_back(server)))

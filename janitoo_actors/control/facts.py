@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 from janitoo_actors import __version__
+from janitoo_actors.configuration.model import ServerConfig
 from janitoo_actors.control.places import from_all
 from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.protocol import topics
@@ -47,7 +48,7 @@ class Mqtt:
 def _mqtt(server: Server, _request: Mqtt, _peer: Peer) -> Mapping[str, Any]:
     broker = server.config.system.broker
     known = from_all(server, "connections", server.boards)
-    unknown = dict.fromkeys(("age", "connects", "queue", "published", "received", "dropped"))
+    unknown = dict.fromkeys(("age", "counted", "connects", "queue", "published", "received", "dropped"))
     connections = [
         {
             "bus": board.section,
@@ -151,7 +152,7 @@ def _health(server: Server, _request: Health, _peer: Peer) -> Verdict:
         return Verdict("critical", 2, [reason], {})
     infos = list(tree.walk())
     nodes = [node for board in server.boards for node in board.nodes.values()]
-    reasons = [*_of_nodes(server), *_of_actors(server, infos)]
+    reasons = [*_of_file(server.config), *_of_nodes(server), *_of_actors(server, infos)]
     status = "ok"
     for level in ("warning", "critical"):
         if any(each.level == level for each in reasons):
@@ -165,6 +166,14 @@ def _health(server: Server, _request: Health, _peer: Peer) -> Verdict:
         "suspended": len(server.running.wishes.current.suspended),
     }
     return Verdict(status, _CODES[status], reasons[:_MOST_REASONS], figures)
+
+
+def _of_file(config: ServerConfig) -> Iterator[Reason]:
+    if config.copy is not None:
+        text = f"its file is broken, and it runs on the good copy of {config.copy.date}: see `config check`"
+        yield Reason("warning", "/", text)
+    for problem in config.problems:
+        yield Reason("warning", "/", f"not started: {problem}")
 
 
 def _of_nodes(server: Server) -> Iterator[Reason]:
@@ -190,9 +199,8 @@ def _of_nodes(server: Server) -> Iterator[Reason]:
                 why = f": {node.reason}" if node.reason else ""
                 text = f"{node.uuid} is {node.state.value}{why}"
                 yield Reason("warning", f"/buses/{board.section}/nodes/{node.hadd}", text)
-    for bus in server.config.buses:
-        if all(board.section != bus.section for board in boards):
-            yield Reason("warning", f"/buses/{bus.section}", "it waits for an address from the network")
+    for section in server.waiting:
+        yield Reason("warning", f"/buses/{section}", "it waits for an address from the network")
     for section in server.running.held:
         yield Reason("warning", f"/buses/{section}", "changes that were written over the air wait for its restart")
 

@@ -25,10 +25,12 @@ from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.control.valuing import describe_values
 from janitoo_actors.control.wire import ErrorCode, RequestError
 from janitoo_actors.runtime.board import Board, Node
+from janitoo_actors.runtime.figures import ask_processes
 from janitoo_actors.runtime.history import Failure, Happened
 from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.remote import NotToldError
 from janitoo_actors.runtime.server import Server
+from janitoo_actors.runtime.wishes import covers
 from supervisors import ActorInfo, ExitKind
 
 _MOST_ACTORS: Final = 20_000
@@ -36,6 +38,8 @@ _MOST_LISTED: Final = 2_000
 _LAST: Final = 20
 """How many events and errors a page has."""
 _MOST_ERROR: Final = 300
+_SECTIONS: Final = {"/broker": ("system", "broker"), "/network": ("network", ""), "/": ("system", "")}
+"""What is of no bus: its section, and its key there."""
 _READ_FAILED: Final = "read_failed"
 
 
@@ -140,6 +144,7 @@ class Page:
     """All that is known of an actor; see `docs/control.md`."""
 
     actor: Mapping[str, Any]
+    process: int
     configured: Mapping[str, Any] | None
     claims: Sequence[str]
     children: Sequence[Mapping[str, Any]]
@@ -159,6 +164,7 @@ def _status(server: Server, request: Status, _peer: Peer) -> Page:
     inside = _inside(server, board, info)
     return Page(
         actor=describe_actor(info, held),
+        process=_process_of(server, board, info),
         configured=_configured(server, board, info.path),
         claims=_claims(server, board),
         children=[describe_actor(child, held) for child in info.children[:_MOST_LISTED]],
@@ -169,6 +175,14 @@ def _status(server: Server, request: Status, _peer: Peer) -> Page:
         stack=inside["stack"],
         mailbox_types=inside["mailbox_types"],
     )
+
+
+def _process_of(server: Server, board: Board | None, info: ActorInfo) -> int:
+    """Where it runs: the process of its bus, or ours."""
+    if board is not None and board.remote is not None:
+        pid = info.pid if info.pid is not None else find_actor(server, f"/buses/{board.section}").pid
+        return pid if pid is not None else os.getpid()
+    return os.getpid()
 
 
 def _claims(server: Server, board: Board | None) -> Sequence[str]:
@@ -184,7 +198,7 @@ def _inside(server: Server, board: Board | None, info: ActorInfo) -> Mapping[str
     below = board is not None and info.path != f"/buses/{board.section}"
     if board is not None and board.remote is not None and below:
         try:
-            page: Mapping[str, Any] = board.remote.ask("page", info.path, timeout=REMOTE_PATIENCE)
+            page: Mapping[str, Any] = board.remote.look("page", info.path, timeout=REMOTE_PATIENCE)
             return page
         except NotToldError as error:
             return {"stack": f"({error})\n", "mailbox_types": {}}
@@ -231,9 +245,10 @@ def _values_of(server: Server, board: Board | None, path: str) -> list[Place]:
 def _configured(server: Server, board: Board | None, path: str) -> Mapping[str, Any] | None:
     """Where in the file an actor comes from."""
     if board is None:
-        if path != "/broker":
+        place = next((each for each in _SECTIONS if covers(each, path) and (each != "/" or path == "/")), None)
+        if place is None:
             return None
-        section, key = "system", "broker"
+        section, key = _SECTIONS[place]
     else:
         node = _node_of(board, path)
         section = node.uuid if node is not None else board.section
@@ -330,19 +345,16 @@ def _threads(server: Server, request: Threads, _peer: Peer) -> Mapping[str, Any]
         board = board_of(server, path)
         boards = [board] if board is not None and board.remote is not None else []
         if not boards:
-            found = [each for each in server.inside.threads() if each["name"].startswith(path)]
+            found = [each for each in server.inside.threads() if covers(path, each["name"])]
             if not found:
                 why = f"{path} has no thread of its own: light actors share those of the dispatcher"
                 raise RequestError(ErrorCode.REFUSED, why)
     else:
         found = server.inside.threads()
     threads = [{"process": "server", **each} for each in found]
+    told = ask_processes(boards, "threads", REMOTE_PATIENCE)
+    silent = [{"name": "", "daemon": False, "stack": "its process does not answer\n"}]
     for board in boards:
-        if board.remote is None:
-            continue
-        try:
-            there = board.remote.ask("threads", timeout=REMOTE_PATIENCE)
-        except NotToldError as error:
-            there = [{"name": "", "daemon": False, "stack": f"{error}\n"}]
-        threads += [{"process": board.section, **each} for each in there]
+        if board.remote is not None:
+            threads += [{"process": board.section, **each} for each in told.get(board.section, silent)]
     return {"threads": threads}

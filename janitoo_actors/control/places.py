@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from janitoo_actors.control.wire import ErrorCode, RequestError
 from janitoo_actors.runtime.board import Board, Node
+from janitoo_actors.runtime.figures import ask_processes
 from janitoo_actors.runtime.poller import Places
-from janitoo_actors.runtime.remote import NotToldError
 from janitoo_actors.runtime.server import Server
-from janitoo_actors.runtime.suspending import pollers_of
+from janitoo_actors.runtime.suspending import node_pollers, pollers_of
 from janitoo_actors.runtime.values import NodeValue
 from janitoo_actors.runtime.wishes import covers
 from janitoo_actors.suggest import did_you_mean
@@ -126,12 +126,8 @@ def all_values(server: Server) -> Iterator[Place]:
 def from_all(server: Server, what: str, boards: Iterable[Board]) -> dict[str, Any]:
     """What `Inside` tells, of this process and of those of these buses; without those that do not answer."""
     found: dict[str, Any] = dict(getattr(server.inside, what)())
-    for board in boards:
-        if board.remote is not None:
-            try:
-                found |= board.remote.ask(what, timeout=REMOTE_PATIENCE)
-            except NotToldError:
-                continue
+    for told in ask_processes(boards, what, REMOTE_PATIENCE).values():
+        found |= told
     return found
 
 
@@ -163,13 +159,16 @@ def held_back(server: Server) -> frozenset[str]:
     held: set[str] = set()
     for board in server.boards:
         places = Places.of(f"/buses/{board.section}")
-        pollers = pollers_of(board)
-        held |= {each for each in pollers if wishes.holds_back(each)}
-        above = [f"/buses/{board.section}", places.bus, places.pollers]
-        for path in (*above, *(places.node(node) for node in board.nodes.values())):
-            below = pollers_at(server, path)
-            if below and below <= held:
-                held.add(path)
+        of_bus: set[bool] = set()
+        for node in board.nodes.values():
+            pollers = node_pollers(places, node)
+            ours = {each for each in pollers if wishes.holds_back(each)}
+            of_bus |= {each in ours for each in pollers}
+            held |= ours
+            if ours and len(ours) == len(pollers):
+                held.add(places.node(node))
+        if of_bus == {True}:
+            held |= {f"/buses/{board.section}", places.bus, places.pollers, places.nodes}
     return frozenset(held)
 
 

@@ -84,6 +84,7 @@ def standard_requests() -> Requests:
     requests = Requests()
     requests.add("ping", Ping, Access.READ, _ping)
     requests.add("config", Config, Access.READ, _config)
+    requests.add("check", Check, Access.READ, _check)
     requests.add("diff", Diff, Access.READ, _diff)
     requests.add("reload", Reload, Access.ACT, _reload)
     # Here and not above: each of them needs what is above.
@@ -159,6 +160,19 @@ def _config(server: Server, _config: Config, _peer: Peer) -> Configured:
 def _of_node(node: NodeConfig, device_class: Any) -> dict[str, str | None]:
     texts = node_texts(node, device_class)
     return {key: HIDDEN if text and is_secret(key, device_class) else text for key, text in texts.items()}
+
+
+# -- check -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What is wrong with the file as it is now, and with what it needs of the machine?"""
+
+
+def _check(server: Server, _check: Check, _peer: Peer) -> Mapping[str, Any]:
+    report = server.examine()
+    return {**report.document(), "lines": [str(each) for each in report.findings], "summary": report.summary}
 
 
 # -- diff and reload -------------------------------------------------------------------------------------------------

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from queue import Empty, Full, Queue
+from typing import Any, Final, cast
 
 from janitoo_actors.control.places import board_of, find_actor, find_path
 from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.control.wire import ErrorCode, RequestError
 from janitoo_actors.runtime.remote import NotToldError
 from janitoo_actors.runtime.server import Server
+from janitoo_actors.runtime.taps import Rate
+from janitoo_actors.runtime.wishes import covers
 from janitoo_actors.suggest import did_you_mean
 
 LEVELS: Final[Mapping[str, int]] = {
@@ -28,6 +33,10 @@ _MOST_TRACED: Final = 10_000
 _FASTEST: Final = 200.0
 _MOST_LINES: Final = 2_000
 _LOOK_EVERY: Final = 0.2
+_MARGIN: Final = 1.0
+"""Seconds in which a process has to say that the time is over."""
+_MOST_SAID: Final = 40
+_MOST_WAITING: Final = 1000
 
 Stream = Generator[Mapping[str, Any] | None, bool, Mapping[str, Any]]
 
@@ -58,19 +67,65 @@ def _trace(server: Server, request: Trace, _peer: Peer) -> Stream:
     path = find_actor(server, request.path).path
     board = board_of(server, path)
     about = (path, request.type, request.rate, request.seconds)
-    source: Iterator[Mapping[str, Any] | int | None]
-    if board is not None and board.remote is not None:
-        source = board.remote.stream("trace", *about)
-    else:
-        source = server.inside.trace(*about)
-    return _traced(source, request)
+    if board is not None:
+        source = server.inside.trace(*about) if board.remote is None else board.remote.stream("trace", *about)
+        return _traced(source, request)
+    far = [each.remote for each in server.boards if each.remote is not None and covers(path, f"/buses/{each.section}")]
+    sources = [server.inside.trace(*about), *(remote.stream("trace", *about) for remote in far)]
+    return _traced(_merged(sources, request.rate) if far else sources[0], request)
+
+
+def _merged(sources: Sequence[Iterator[Any]], rate: float) -> Iterator[Any]:
+    """What several processes show, as it comes, at the rate of one; the last is how many were passed over."""
+    shown: Queue[Any] = Queue(_MOST_WAITING)
+    over = threading.Event()
+    allowed = Rate(rate)
+
+    def pump(source: Iterator[Any]) -> None:
+        passed_over = 0
+        # A process that has ended, or does not answer, shows nothing more; the others do.
+        with contextlib.suppress(NotToldError), contextlib.closing(cast(Generator[Any], source)) as items:
+            for each in items:
+                if over.is_set():
+                    break
+                if isinstance(each, int):
+                    passed_over = each
+                elif each is not None and allowed.take():
+                    with contextlib.suppress(Full):
+                        shown.put_nowait(each)
+        # Not for ever: whoever asked may have gone, and nobody takes anything any more.
+        with contextlib.suppress(Full):
+            shown.put(passed_over, timeout=_MARGIN)
+
+    threads = [threading.Thread(target=pump, args=(each,), name="trace", daemon=True) for each in sources]
+    for thread in threads:
+        thread.start()
+    left, passed_over = len(threads), 0
+    try:
+        while left:
+            try:
+                each = shown.get(timeout=_LOOK_EVERY)
+            except Empty:
+                yield None
+                continue
+            if isinstance(each, int):
+                left, passed_over = left - 1, passed_over + each
+            else:
+                yield each
+    finally:
+        over.set()
+    yield passed_over + allowed.passed_over
 
 
 def _traced(source: Iterator[Any], request: Trace) -> Stream:
     shown = passed_over = 0
     ended = "time"
+    # It ends by itself; but not where the process of a bus does not.
+    due = time.monotonic() + request.seconds + _MARGIN
     try:
         for each in source:
+            if time.monotonic() >= due:
+                break
             if isinstance(each, int):
                 passed_over = each
                 continue
@@ -157,4 +212,5 @@ def _level(name: str) -> int:
 def _check(key: str, given: float, least: float, most: float) -> None:
     # NaN is neither.
     if not least <= given <= most:
-        raise RequestError(ErrorCode.REFUSED, f"{key} = {given:g}: expected {least:g} to {most:g}")
+        # Not `:g`: an integer may be too large for a float.
+        raise RequestError(ErrorCode.REFUSED, f"{key} = {str(given)[:_MOST_SAID]}: expected {least:g} to {most:g}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +18,8 @@ from janitoo_actors.runtime.server import Server
 
 _MOST_LISTED: Final = 5_000
 _MOST_POLLED: Final = 100
-_AT_ONCE: Final = 8
+_LONGEST_POLL: Final = 45.0
+"""Seconds that a `poll` goes on; the console waits for longer."""
 _MARGIN: Final = 1.0
 """Seconds on top of `read_timeout`, after which the node itself says that it has taken too long."""
 _UNKNOWN: Final[Mapping[str, Any]] = {
@@ -94,20 +97,40 @@ def _poll(server: Server, request: Poll, _peer: Peer) -> Mapping[str, Any]:
     if len(found) > _MOST_POLLED:
         why = f"{request.path}: {len(found)} values: choose at most {_MOST_POLLED}, as those of one node"
         raise RequestError(ErrorCode.REFUSED, why)
-    # Here and not above: the start of a server need not wait for it.
-    from concurrent.futures import ThreadPoolExecutor
+    by_bus: dict[str, list[Place]] = {}
+    for place in found:
+        by_bus.setdefault(place.board.section, []).append(place)
+    due = time.monotonic() + _LONGEST_POLL
+    by_path: dict[str, Mapping[str, Any]] = {}
 
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="poll") as pool:
-        readings = list(pool.map(lambda place: _read(server, place), found))
-    return {"readings": readings}
+    def read(places: Sequence[Place]) -> None:
+        by_path.update((each["path"], each) for each in _read_all(server, places, due))
+
+    # Daemons, unlike those of an executor: a server that ends does not wait for a bus that hangs.
+    threads = [threading.Thread(target=read, args=(each,), name="poll", daemon=True) for each in by_bus.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {"readings": [by_path[place.path] for place in found]}
 
 
-def _read(server: Server, place: Place) -> Mapping[str, Any]:
-    try:
-        answer = _ask(server, place, write=False, data=None, index=0)
-    except TemporaryError as error:
-        answer = {"data": None, "error": str(error), "took": None}
-    return {"path": place.path, "units": place.value.units, **answer}
+def _read_all(server: Server, places: Sequence[Place], due: float) -> Iterator[Mapping[str, Any]]:
+    """Read values of one bus, one after the other, as it does: they would only wait for each other."""
+    why = ""
+    for place in places:
+        if time.monotonic() >= due:
+            why = why or f"there was no time left: {_LONGEST_POLL:g} s are over; poll fewer values at once"
+        answer: Mapping[str, Any] = {"data": None, "error": why, "took": None}
+        if not why:
+            try:
+                answer = _ask(server, place, write=False, data=None, index=0)
+            except TemporaryError as error:
+                answer = {"data": None, "error": str(error), "took": None}
+            took = answer["took"]
+            if took is None or took >= server.config.system.read_timeout:
+                why = f"not asked: the read of {place.path} has not come to an end, and the bus does one at a time"
+        yield {"path": place.path, "units": place.value.units, **answer}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from pykka import ActorDeadError, Timeout
@@ -45,14 +46,27 @@ class SupervisorBusyError(TemporaryError):
     """The supervisor does not answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        done: what has been done, in a sentence.
+        works: whether that was what was asked for; an actor that does not start is tried again, or stays as it is.
+    """
+
+    done: str
+    works: bool = True
+
+
 class Administration:
     """What can be done to the actors of a system. Any plain thread; blocks for some seconds at most."""
 
     def __init__(self, system: System) -> None:
         self._system = system
 
-    def act(self, action: str, path: str) -> str:
-        """Do it: `restart`, `stop`, `start` or `retry`. What has been done, in a sentence.
+    def act(self, action: str, path: str) -> Outcome:
+        """Do it: `restart`, `stop`, `start` or `retry`.
 
         Raises:
             NotDoneError: it cannot be done.
@@ -88,7 +102,7 @@ class Administration:
                     return supervisor, child
         raise NotDoneError(f"{path}: nothing of this name has a supervisor that runs")
 
-    def _restart(self, supervisor: Supervisor, child: Child) -> str:
+    def _restart(self, supervisor: Supervisor, child: Child) -> Outcome:
         if _waits(child):
             return self._retry(supervisor, child)
         if not child.is_active:
@@ -106,7 +120,7 @@ class Administration:
                 retry_child(supervisor.actor_ref, child.spec.id).get(timeout=_ANSWER)
         return self._started(child, begun, how)
 
-    def _stop(self, supervisor: Supervisor, child: Child) -> str:
+    def _stop(self, supervisor: Supervisor, child: Child) -> Outcome:
         if not child.is_active:
             raise NotDoneError(f"{_path(supervisor, child)}: it is stopped already")
         answer = terminate_child(supervisor.actor_ref, child.spec.id)
@@ -115,9 +129,9 @@ class Administration:
             # A start that hangs would keep the request waiting.
             actor.kill("it was stopped from the console while it started")
         answer.get(timeout=_STOP)
-        return "stopped; it stays so until it is started, or its supervisor is"
+        return Outcome("stopped; it stays so until it is started, or its supervisor is")
 
-    def _start(self, supervisor: Supervisor, child: Child) -> str:
+    def _start(self, supervisor: Supervisor, child: Child) -> Outcome:
         begun = time.monotonic()
         answer = restart_child(supervisor.actor_ref, child.spec.id)
         try:
@@ -128,10 +142,10 @@ class Administration:
         except (ChildError, ActorDeadError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever its start has failed with
-            return f"it did not start: {said(error)}{_again(child)}"
+            return Outcome(f"it did not start: {said(error)}{_again(child)}", works=False)
         return self._started(child, begun, "")
 
-    def _retry(self, supervisor: Supervisor, child: Child) -> str:
+    def _retry(self, supervisor: Supervisor, child: Child) -> Outcome:
         begun = time.monotonic()
         if child.state is ChildState.STOPPED and not child.is_active:
             raise NotDoneError(f"{_path(supervisor, child)}: it is stopped: `start` starts it")
@@ -157,17 +171,17 @@ class Administration:
         return ", by force"
 
     @staticmethod
-    def _started(child: Child, begun: float, how: str) -> str:
+    def _started(child: Child, begun: float, how: str) -> Outcome:
         def settled() -> bool:
             return child.state not in {ChildState.STARTING, ChildState.STOPPING} and not child.is_fresh
 
         _wait(settled, _START)
         took = f"after {time.monotonic() - begun:.1f} s"
         if child.state is ChildState.RUNNING:
-            return f"it runs{how}, {took}"
+            return Outcome(f"it runs{how}, {took}")
         if child.state is ChildState.RESTARTING:
-            return f"it did not start{how}: {child.last_exit}{_again(child)}"
-        return f"it is {child.state.value}{how}, {took}"
+            return Outcome(f"it did not start{how}: {child.last_exit}{_again(child)}", works=False)
+        return Outcome(f"it is {child.state.value}{how}, {took}", works=child.state is ChildState.STARTING)
 
 
 def _again(child: Child) -> str:

@@ -74,7 +74,7 @@ def ask_processes(boards: Iterable[Board], what: str, timeout: float) -> dict[st
         what: a method of `Inside`.
         timeout: seconds for all of them; who has not answered by then is left out.
     """
-    due = time.monotonic() + timeout
+    begun = time.monotonic()
     asked = []
     for board in boards:
         if board.remote is None:
@@ -89,9 +89,9 @@ def ask_processes(boards: Iterable[Board], what: str, timeout: float) -> dict[st
     for section, remote, number, answers in asked:
         told = None
         try:
-            told = answers.get(timeout=max(0.0, due - time.monotonic()))
+            told = answers.get(timeout=max(0.0, begun + remote.patience(timeout) - time.monotonic()))
         except Empty:
-            pass
+            remote.is_silent = True
         finally:
             remote.end(number, early=told is None)
         if told is not None and told.error is None:

@@ -93,7 +93,7 @@ class History:
 
     def logged(self, level: str, event: Mapping[str, Any]) -> None:
         """Take in an event of the log."""
-        name, path = str(event.get("event", ""))[:80], str(event.get("path", ""))[:_MOST_TEXT]
+        name, path = str(event.get("event", ""))[:80], str(event.get("path") or _of_bus(event))[:_MOST_TEXT]
         said = (f"{key}={item!r}" for key, item in event.items() if key not in _UNSAID and not key.startswith("_"))
         with self._changed:
             self._last += 1
@@ -171,3 +171,9 @@ class History:
         first = before.first if before is not None else now
         kept = trace[-_MOST_TRACEBACK:] or (before.traceback if before is not None else "")
         self._errors[key] = Failure(path, event, error, level, first, now, count, kept)
+
+
+def _of_bus(event: Mapping[str, Any]) -> str:
+    """Where an event belongs that says only of which bus it is, as those of drivers do."""
+    bus = event.get("bus")
+    return f"/buses/{bus}" if isinstance(bus, str) else ""

@@ -15,8 +15,9 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from janitoo_actors.errors import TemporaryError
+from janitoo_actors.protocol.codes import ValueType
 from janitoo_actors.protocol.hadd import Hadd
-from janitoo_actors.runtime.administration import Administration
+from janitoo_actors.runtime.administration import Administration, Outcome
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.messages import AskedHere, Requested
 from janitoo_actors.runtime.poller import Places
@@ -43,7 +44,7 @@ class Inside:
         self._system = system
         self._boards = boards
         self._administration = Administration(system)
-        self._taps = Taps(system)
+        self._taps = Taps(system, self._secrets)
 
     def page(self, path: str) -> dict[str, Any]:
         """Of one actor: its `stack` where it is blocked, and what waits in its mailbox."""
@@ -120,8 +121,8 @@ class Inside:
             "backlog": self._system.dispatcher.backlog(),
         }
 
-    def act(self, action: str, path: str) -> str:
-        """Do something with an actor; what has been done, in a sentence. Blocks for some seconds at most."""
+    def act(self, action: str, path: str) -> Outcome:
+        """Do something with an actor. Blocks for some seconds at most."""
         return self._administration.act(action, path)
 
     def request(self, asked: Mapping[str, Any], timeout: float) -> dict[str, Any]:
@@ -174,6 +175,16 @@ class Inside:
     def trace(self, path: str, kind: str | None, rate: float, seconds: float) -> Iterator[dict[str, Any] | int | None]:
         """Each message that the actors of a place handle, from now on; see `Taps.trace`."""
         return self._taps.trace(path, kind, rate, seconds)
+
+    def _secrets(self) -> frozenset[str]:
+        """The uuids of the values that hold passwords."""
+        return frozenset(
+            value.uuid
+            for board in self._boards()
+            for node in board.nodes.values()
+            for value in node.values.values()
+            if value.type is ValueType.PASSWORD
+        )
 
     def set_levels(self, levels: Mapping[str, int]) -> None:
         """Log what the actors of these places handle, where their level is that of debugging."""

@@ -71,6 +71,7 @@ class MqttFigures:
     """How a connection does, over all incarnations of who owns it. Any thread reads.
 
     Attributes:
+        begun: since when it is counted, in `time.monotonic()`.
         since: when it came to where it is, in `time.monotonic()`.
         is_on_air: whether it is there now.
         connects: how often it was made.
@@ -79,6 +80,7 @@ class MqttFigures:
         waiting: gives how many wait to be sent.
     """
 
+    begun: float = field(default_factory=time.monotonic)
     since: float = field(default_factory=time.monotonic)
     is_on_air: bool = False
     connects: int = 0
@@ -103,6 +105,7 @@ class MqttFigures:
         return {
             "connected": self.is_on_air,
             "age": round(time.monotonic() - self.since, 3),
+            "counted": round(time.monotonic() - self.begun, 3),
             "connects": self.connects,
             "reason": "" if self.is_on_air else self.reason,
             "queue": self.waiting(),

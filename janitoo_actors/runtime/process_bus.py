@@ -122,6 +122,8 @@ class ProcessBus:
 
     def _ended(self) -> None:
         """The child's last will tells the network; here nobody else takes its nodes down."""
+        if self._board.remote is not None:
+            self._board.remote.ended()
         self._board.on_air = False
         self._board.is_absent = True
         for node in self._board.nodes.values():

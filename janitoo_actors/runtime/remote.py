@@ -15,6 +15,9 @@ from supervisors import Report
 MOST_AT_WORK: Final = 8
 """Questions that a process answers at a time; more are refused at once."""
 
+_PATIENCE_WITH_THE_SILENT: Final = 0.05
+"""Seconds. A process that is there again answers what it was asked meanwhile, and is no more silent then."""
+
 _NO_MORE: Final = ""
 """Instead of what to do: whoever has asked waits no more."""
 
@@ -45,6 +48,9 @@ class NotToldError(TemporaryError):
 class Remote:
     """The way to the process of a bus. Any thread.
 
+    Attributes:
+        is_silent: whether it has not answered in time, and nothing since: the next who asks need not wait as long.
+
     Args:
         tell: has the process told something; must not block; False where there is no process.
         reported: called with what the supervisors in the process report; must not block.
@@ -53,9 +59,18 @@ class Remote:
     def __init__(self, tell: Callable[[Any], bool], reported: Callable[[Report], None]) -> None:
         self._tell = tell
         self.reported = reported
+        self.is_silent = False
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._waiting: dict[int, SimpleQueue[Told]] = {}
+
+    def look(self, what: str, *args: Any, timeout: float) -> Any:
+        """As `ask`, for what only looks: who has kept others waiting has less time."""
+        return self.ask(what, *args, timeout=self.patience(timeout))
+
+    def patience(self, timeout: float) -> float:
+        """How long to wait for what only looks, in seconds; `timeout` where it has answered so far."""
+        return min(timeout, _PATIENCE_WITH_THE_SILENT) if self.is_silent else timeout
 
     def ask(self, what: str, *args: Any, timeout: float) -> Any:
         """Ask, and wait for the answer. Blocks for as long as that at most.
@@ -66,6 +81,7 @@ class Remote:
         with _Conversation(self, what, args) as conversation:
             told = conversation.next(timeout)
             if told is None:
+                self.is_silent = True
                 raise NotToldError(f"its process has not answered within {timeout:g} s")
             return told.result
 
@@ -87,10 +103,19 @@ class Remote:
 
     def heard(self, told: Told) -> None:
         """The process has told something. Does not block."""
+        self.is_silent = False
         with self._lock:
             waiting = self._waiting.get(told.number)
         if waiting is not None:
             waiting.put(told)
+
+    def ended(self) -> None:
+        """The process has ended: nobody who waits for an answer gets one. Does not block."""
+        self.is_silent = False
+        with self._lock:
+            waiting = list(self._waiting.items())
+        for number, answers in waiting:
+            answers.put(Told(number, None, "its process has ended"))
 
     def begin(self, what: str, args: tuple[Any, ...]) -> tuple[int, SimpleQueue[Told]]:
         """Ask; where the answers come."""

@@ -35,6 +35,7 @@ _LEAST_WAIT: Final = 0.2
 """Seconds; also where `config_timeout` is 0."""
 
 if TYPE_CHECKING:
+    from janitoo_actors.configuration.examination import Report as Examined
     from janitoo_actors.network.network import Network
 
 
@@ -81,10 +82,10 @@ class Server:
         self._levels_lock = threading.Lock()
         self._levels: dict[str, TimerHandle] = {}
         # As it is looked up now: a test may have put its own in the place.
-        drivers = registry if registry is not None else Registry.installed
+        self._drivers = registry if registry is not None else Registry.installed
         self._addresses = Addresses(self.running, self._apply_addresses, self._follow)
         self._reloader = Reloader(
-            self.running, self._buses, store, drivers, self._addresses, apply_logging=apply_logging
+            self.running, self._buses, store, self._drivers, self._addresses, apply_logging=apply_logging
         )
         self._held_lock = threading.Lock()
         self._held_timers: dict[str, TimerHandle] = {}
@@ -174,6 +175,13 @@ class Server:
     def plan(self) -> Plan:
         """What a reload would do; see `Reloader.plan`. Any plain thread; blocks for the disk."""
         return self._reloader.plan()
+
+    def examine(self) -> Examined:
+        """What is wrong with its file now; see `examination.examine`. Any plain thread; blocks for the disk."""
+        # Here and not above: a server that nobody asks for it need not have it.
+        from janitoo_actors.configuration.examination import examine
+
+        return examine(self.config.path, self._drivers())
 
     def reload(self, source: str, *, others: bool = False) -> Reloaded | None:
         """Have it run what its file says now; see `Reloader.reload`. Any plain thread; blocks for some seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from janitoo_actors.runtime.board import Board
+from janitoo_actors.runtime.board import Board, Node
 from janitoo_actors.runtime.messages import PollNow
 from janitoo_actors.runtime.poller import Places
 from janitoo_actors.runtime.wishes import Wishes
@@ -14,12 +14,16 @@ from janitoo_actors.runtime.wishes import Wishes
 def pollers_of(board: Board) -> frozenset[str]:
     """The paths of all pollers of a bus."""
     places = Places.of(f"/buses/{board.section}")
-    return frozenset(
+    return frozenset(each for node in board.nodes.values() for each in node_pollers(places, node))
+
+
+def node_pollers(places: Places, node: Node) -> list[str]:
+    """The paths of the pollers of one node."""
+    return [
         places.poller(node, value.uuid)
-        for node in board.nodes.values()
         for value in node.values.values()
         if value.is_driver and value.declared is not None and value.declared.is_polled
-    )
+    ]
 
 
 def hold_back(board: Board, wishes: Wishes, tell: Callable[[str, Any], bool] | None) -> None:

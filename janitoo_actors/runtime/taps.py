@@ -6,29 +6,24 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
 from queue import Empty, Full, Queue
 from typing import Any, Final
 
 import structlog
 
-from janitoo_actors.api.options import HIDDEN
 from janitoo_actors.errors import said
-from janitoo_actors.protocol.codes import Genre
-from janitoo_actors.protocol.messages import ValueRequest
-from janitoo_actors.runtime.messages import AskedHere, Configure
+from janitoo_actors.runtime.masking import in_words
 from janitoo_actors.runtime.wishes import covers
 from supervisors import Actor, System, living, tap, untap
 
 _ANEW_EVERY: Final = 0.2
 """Seconds between two looks for actors that have been started meanwhile."""
 _LOG_RATE: Final = 20.0
-_MOST_SHOWN: Final = 300
 _MOST_WAITING: Final = 1000
 
 
-class _Rate:
+class Rate:
     """So many a second, and what was passed over. Any thread."""
 
     def __init__(self, rate: float) -> None:
@@ -55,12 +50,19 @@ class _Rate:
 class Taps:
     """Looks at the actors of a system. Costs nothing where nobody wants to."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, secrets: Callable[[], frozenset[str]]) -> None:
+        """Nobody is looked at yet.
+
+        Args:
+            secrets: gives the uuids of the values that are shown to nobody.
+        """
         self._system = system
+        self._find_secrets = secrets
+        self._secrets: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._debugged: frozenset[str] = frozenset()
         self._logger: threading.Thread | None = None
-        self._rate = _Rate(_LOG_RATE)
+        self._rate = Rate(_LOG_RATE)
 
     def trace(self, path: str, kind: str | None, rate: float, seconds: float) -> Iterator[dict[str, Any] | int | None]:
         """Each message that is handled at or below a path; None where there was none for a moment.
@@ -72,14 +74,14 @@ class Taps:
             rate: how many a second at most.
             seconds: for how long.
         """
-        allowed = _Rate(rate)
+        allowed = Rate(rate)
         shown: Queue[dict[str, Any]] = Queue(_MOST_WAITING)
 
         def seen(actor: Actor, message: Any, took: float, failure: BaseException | None) -> None:
             name = type(message).__name__
             if (kind is None or name.strip("_").lower() == kind.strip("_").lower()) and allowed.take():
                 with contextlib.suppress(Full):
-                    shown.put_nowait(_shown(actor, message, took, failure))
+                    shown.put_nowait(_shown(actor, message, took, failure, self._secrets))
 
         due = time.monotonic() + seconds
         tapped: set[Actor] = set()
@@ -124,7 +126,7 @@ class Taps:
 
     def _log(self, actor: Actor, message: Any, took: float, failure: BaseException | None) -> None:
         if self._rate.take():
-            shown = _shown(actor, message, took, failure)
+            shown = _shown(actor, message, took, failure, self._secrets)
             error = {"error": shown["error"]} if shown["error"] else {}
             log = structlog.get_logger()
             log.debug("handled", path=actor.path, message=shown["message"], took=shown["took"], **error)
@@ -137,49 +139,24 @@ class Taps:
                 actor = living(ref) if ref is not None else None
                 if actor is not None:
                     now.add(actor)
-                    if actor not in tapped:
-                        tap(actor, seen)
+        if now - tapped:
+            # Before the first of them is shown.
+            self._secrets = self._find_secrets()
+        for actor in now - tapped:
+            tap(actor, seen)
         for actor in tapped - now:
             untap(actor, seen)
         return now
 
 
-def _shown(actor: Actor, message: Any, took: float, failure: BaseException | None) -> dict[str, Any]:
+def _shown(
+    actor: Actor, message: Any, took: float, failure: BaseException | None, secrets: frozenset[str]
+) -> dict[str, Any]:
     return {
         "time": time.time(),
         "path": actor.path,
         "type": type(message).__name__,
-        "message": _text(message),
+        "message": in_words(message, secrets),
         "took": round(took, 6),
         "error": said(failure) if isinstance(failure, Exception) else None if failure is None else repr(failure),
     }
-
-
-def _text(message: Any) -> str:
-    """A message in words, without what may be a password: what is written to a setting."""
-    if not is_dataclass(message) or isinstance(message, type):
-        return _cut(message)
-    parts = []
-    for each in fields(message):
-        item = getattr(message, each.name)
-        if each.name in {"reply_to", "ref", "answered", "raw"}:
-            continue
-        hidden = each.name == "data" and _is_setting(message)
-        inner = _text(item) if is_dataclass(item) else _cut(item)
-        parts.append(f"{each.name}={HIDDEN if hidden else inner}")
-    return f"{type(message).__name__}({', '.join(parts)})"[:_MOST_SHOWN]
-
-
-def _is_setting(message: Any) -> bool:
-    """Whether the data of a message may be a password: what people write at the machine, or to a setting."""
-    if isinstance(message, ValueRequest):
-        return isinstance(message, AskedHere) or (message.write and message.genre is Genre.CONFIG)
-    return isinstance(message, Configure)
-
-
-def _cut(item: Any) -> str:
-    try:
-        text = repr(item)
-    except Exception as error:  # noqa: BLE001 - somebody's __repr__ has a bug; who looks must see something
-        text = f"<{type(item).__name__}: {type(error).__name__}>"
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

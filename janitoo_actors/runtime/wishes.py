@@ -26,7 +26,12 @@ class Wishes:
 
     def holds_back(self, path: str) -> bool:
         """Whether the polls of a place are held back."""
-        return any(covers(each, path) for each in self.suspended)
+        # Up from the place: there may be thousands of others.
+        while path and self.suspended:
+            if path in self.suspended:
+                return True
+            path = path.rpartition("/")[0]
+        return "/" in self.suspended
 
 
 class WishList:
@@ -55,8 +60,9 @@ class WishList:
     def resume(self, paths: frozenset[str]) -> None:
         """Let these and all below them poll again."""
         with self._lock:
-            left = {each for each in self._current.suspended if not any(covers(path, each) for path in paths)}
-            self._current = replace(self._current, suspended=frozenset(left))
+            below = Wishes(suspended=paths)
+            left = frozenset(each for each in self._current.suspended if not below.holds_back(each))
+            self._current = replace(self._current, suspended=left)
         self.on_change(self._current)
 
     def set_level(self, path: str, level: int | None) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import zipfile
@@ -22,6 +23,7 @@ from janitoo_actors.commands.main import main
 from janitoo_actors.console.commands import COMMANDS, overview, parser_of
 from janitoo_actors.control.client import Control, NoServerError, connect
 from running_server import ServerProcess
+from terminals import Terminal as Screen
 from tool_runs import PROGRAM, ROOT, Outcome
 from waiting import wait_for
 
@@ -111,7 +113,7 @@ PROMPT = r"test>\x1b\[5D\x1b\[6C"
         ("config show", r"(?s)\[system\].*broker_password = \*\*\*.*\[one__by_option\]"),
         ("config show one", r"\[one\]\n"),
         ("config diff", r"no difference"),
-        ("config check", r"no mistakes"),
+        ("config check", r"(?m)^0 errors, \d+ warnings: one, two would work$"),
         ("threads", r"(?s)server: control client.*two: "),
         ("suspend two", r"/buses/two: 2 polls are held back until `resume two`"),
         ("resume two", r"/buses/two: 2 polls go on"),
@@ -153,6 +155,7 @@ def test_command(words: str, shown: str, console: Console) -> None:
         ("poll 0701/0001/name", 1, "there is nothing to read"),
         ("trace --max 0", 1, "max = 0: expected 1 to 10000"),
         ("config show on", 2, "there is no section 'on'; did you mean 'one'?"),
+        ("dump /etc/passwd", 1, "/etc/passwd: there is a file of this name already"),
         ("dump /nowhere/at/all.zip", 1, "/nowhere/at/all.zip: cannot be written"),
     ],
 )
@@ -215,10 +218,29 @@ def test_reload_and_a_file_with_mistakes(console: Console, place: Place) -> None
         assert "Changed" in console("config", "diff").out
         assert "Changed" in console("config", "reload").out
         place.file.write_text(text.replace("hadd = 0701/0001", "hadd = 1"), encoding="utf-8")
-        done = console("config", "check")
+        done = console("config", "diff")
         assert done.code == 78
         assert "hadd = '1'" in done.err
         assert "the file has 1 mistake" in done.err
+        # The same words and exit code as those of `janitoo check`.
+        done = console("config", "check")
+        offline = subprocess.run(
+            [sys.executable, "-m", "faulty_drivers", "check", str(place.file)],
+            cwd=place.file.parent,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            check=False,
+        )
+        assert (done.code, done.out) == (offline.returncode, offline.stdout)
+        assert done.code == 1
+        assert "hadd = '1'" in done.out
+        assert console("config", "check", "--json").code == 1
+        place.file.write_text("[system\n", encoding="utf-8")
+        done = console("config", "check")
+        assert done.code == 78
+        assert "the server would not start" in done.out
     finally:
         place.file.write_text(text, encoding="utf-8")
         console("config", "reload")
@@ -284,22 +306,50 @@ def test_the_only_server_is_found(
     assert str(place.file) in capsys.readouterr().out
 
 
-def test_without_its_extra_it_says_what_to_install(place: Place) -> None:
+@pytest.mark.parametrize(("library", "words"), [("rich", ["ping"]), ("prompt_toolkit", [])])
+def test_without_its_extra_it_says_what_to_install(library: str, words: list[str], place: Place) -> None:
+    done = _without(library, place, *words)
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"needs {library}: install it with: pip install 'janitoo-actors[console]'\n")
+
+
+def test_a_command_needs_no_library_of_the_prompt(place: Place) -> None:
+    done = _without("prompt_toolkit", place, "ping")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def _without(library: str, place: Place, *words: str) -> subprocess.CompletedProcess[str]:
     code = (
-        "import sys; sys.modules['prompt_toolkit'] = None\n"
-        "from janitoo_actors.commands.main import main\nsys.exit(main())"
+        f"import sys; sys.modules['{library}'] = None\nfrom janitoo_actors.commands.main import main\nsys.exit(main())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "console", str(place.file), "ping"],
+    return subprocess.run(
+        [sys.executable, "-c", code, "console", str(place.file), *words],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
         timeout=30,
         check=False,
     )
-    assert done.returncode == 1
-    assert "install it with: pip install 'janitoo-actors[console]'" in done.stderr
-    assert "Traceback" not in done.stderr
+
+
+def test_the_words_of_a_command_line(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    # Options may follow the file.
+    assert main(["console", str(place.file), "--json", "ping"]) == 0
+    assert json.loads(capsys.readouterr().out)["service"] == "test"
+    for words in (["--help"], ["-h"], ["help"]):
+        assert main(["console", str(place.file), *words]) == 0
+        assert "whether the server is there" in capsys.readouterr().out
+    assert main(["console", str(place.file), "set", "0702/0001/name", "null"]) == 1
+    assert "name = None: expected a text" in capsys.readouterr().err
+
+
+def test_a_file_with_the_name_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "help").touch()
+    assert main(["console", "help"]) == 0
+    assert "Commands" in capsys.readouterr().out
 
 
 def test_a_server_is_as_light_as_before() -> None:
@@ -436,6 +486,108 @@ def _pings(place: Place) -> bool:
         return bool(place.ask("ping"))
     except NoServerError:
         return False
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_stream_and_comes_back(tmp_path: Path, broker: Mosquitto) -> None:
+    place = Place(tmp_path, broker)
+    with place.process:
+        wait_for(lambda: _pings(place), TIMEOUT, lambda: place.process.both)
+        terminal = Terminal(place, tmp_path)
+        terminal.child.send("logs -f\r")
+        terminal.child.expect("mqtt_connected|bus_started")
+        place.process.send(signal.SIGKILL)
+        terminal.child.expect("the server of .* has gone")
+        terminal.child.expect(PROMPT)
+    try:
+        terminal.type("tree", "no server of|start it with")
+        # The same file, by another process: the session goes on.
+        again = Place(tmp_path, broker)
+        with again.process:
+            wait_for(lambda: _pings(again), TIMEOUT, lambda: again.process.both)
+            terminal.type("ping", "runs ")
+            assert terminal.leave() == 0
+    finally:
+        terminal.child.close(force=True)
+
+
+def test_a_server_of_another_release(place: Place, monkeypatch: pytest.MonkeyPatch, console: Console) -> None:
+    real = Control.ask
+    monkeypatch.setattr(
+        Control, "ask", lambda *args, **data: {key: it for key, it in real(*args, **data).items() if key != "actors"}
+    )
+    done = console("tree")
+    assert (done.code, done.out) == (1, "")
+    assert "has no 'actors': it is of another release than this console; restart it" in done.err
+    assert place.ask("ping")
+
+
+def test_lines_that_cannot_be_kept_end_no_session(place: Place, tmp_path: Path) -> None:
+    terminal = Terminal(place, tmp_path)
+    try:
+        history = tmp_path / "janitoo/console_history"
+        terminal.type("ping", "runs ")
+        # As on a disk that is full: it cannot be written any more.
+        history.unlink()
+        history.mkdir()
+        terminal.type("ping", "runs ")
+        assert terminal.leave() == 0
+    finally:
+        terminal.child.close(force=True)
+    (tmp_path / "file").touch()
+    terminal = Terminal(place, tmp_path / "file")
+    try:
+        terminal.type("ping", "runs ")
+        assert terminal.leave() == 0
+    finally:
+        terminal.child.close(force=True)
+
+
+def test_names_are_completed_not_only_paths(terminal: Terminal) -> None:
+    for begun, rest in (
+        ("status one__b\t", "y_option"),
+        ("config show one__s\t", "witch"),
+        ("poll tw\t", "o"),
+        ("log one wa\t", "rning"),
+        ("help config ch\t", "eck"),
+    ):
+        terminal.child.send(begun)
+        terminal.child.expect(rest)
+        terminal.child.sendintr()
+        terminal.child.expect(PROMPT)
+
+
+COMMANDS_OF_A_SESSION = (
+    "ping", "tree", "status two", "status 0701/0001/temperature", "values", "errors", "health", "mqtt", "network",
+    "threads two", "logs -n 5", "config show one", "config check", "trace two --max 1", "help", "poll two",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "environment"),
+    [
+        (80, {}),
+        (80, {"NO_COLOR": "1"}),
+        (40, {}),
+        (80, {"TERM": "dumb"}),
+        (80, {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+    ],
+    ids=str,
+)
+def test_every_page_in_every_terminal(columns: int, environment: dict[str, str], place: Place, tmp_path: Path) -> None:
+    command = [*PROGRAM, "console", str(place.file)]
+    given = {"XDG_STATE_HOME": str(tmp_path), "PROMPT_TOOLKIT_NO_CPR": "1", **environment}
+    with Screen(command, env=given, columns=columns, cwd=ROOT) as screen:
+        screen.wait_text("Ctrl+D leaves.", "test>")
+        for number, line in enumerate(COMMANDS_OF_A_SESSION):
+            screen.press(f"{line}\r")
+            # What comes after it is at the end: all of it has been shown.
+            screen.press(f"nothing{number}\r")
+            screen.wait_text(f"'nothing{number}'")
+        screen.press("quit\r")
+        assert screen.wait_exit() == 2, "that of the last command"
+        assert b"Traceback" not in screen.raw
+        if "NO_COLOR" in environment or environment.get("TERM") == "dumb":
+            assert not re.search(rb"\x1b\[[0-9;]*3[0-7]m *(running|warning|ONLINE)", screen.raw)
 
 
 def test_it_does_not_start_without_a_server(tmp_path: Path) -> None:

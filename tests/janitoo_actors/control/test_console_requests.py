@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from brokers import BrokerFactory, Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
+from janitoo_actors.commands.main import main
 from janitoo_actors.control import server as control_server
 from janitoo_actors.control.client import Control, NotServedError
 from janitoo_actors.control.requests import Access, standard_requests
@@ -145,10 +147,12 @@ def test_a_page_on_a_bus_that_hangs_shows_where(place: Place) -> None:
     assert "read_temperature" in hung["traceback"]
 
 
-def test_what_fails_again_is_counted_and_outlives_the_actor(place: Place) -> None:
+def test_what_fails_again_is_counted_and_outlives_the_actor(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     SCRIPTS["one"].open = raises(OSError("no such device"))
-    place.ask("restart", path="/buses/one/bus")
-    place.ask("retry", path="/buses/one/bus")
+    assert place.ask("restart", path="/buses/one/bus")["works"] is False
+    # For scripts: it was done, and has not worked.
+    assert main(["console", "--socket", str(place.path), "retry", "/buses/one/bus"]) == 1
+    assert "it did not start: OSError: no such device; the next try is in" in capsys.readouterr().out
 
     def counted() -> Any:
         errors = place.ask("errors", path="/buses/one/bus")["errors"]
@@ -161,7 +165,7 @@ def test_what_fails_again_is_counted_and_outlives_the_actor(place: Place) -> Non
     assert actor["error"] == "OSError: no such device"
     assert any("no such device" in each["text"] for each in place.ask("health")["reasons"])
     SCRIPTS["one"].open = lambda: None
-    place.ask("retry", path="/buses/one/bus")
+    assert main(["console", "--socket", str(place.path), "retry", "/buses/one/bus"]) == 0
     place.server.wait_online()
     count = len(place.ask("errors", path="one")["errors"])
     assert count >= 1
@@ -488,6 +492,63 @@ def test_too_large_and_half_sent(target: Place, monkeypatch: pytest.MonkeyPatch)
             assert json.loads(raw.makefile("rb").readline())["error"]["code"] == "malformed"
     assert target.ask("ping")
     assert target.server.server.reason is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 60_000,
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+        b'{"version": 1, "request": "set", "path": "one__switch/state", "value": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"version": 1, "request": "set", "path": "0701/0001/name", "value": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        b'{"version": 1, "request": "set", "path": "0701/0001/name", "value": "' + b"x" * 60_000 + b'"}',
+        b'{"version": 1, "request": "set", "path": "0701/0001/heartbeat", "value": 1' + b"0" * 4000 + b"}",
+        b'{"version": 1, "request": "set", "path": "0701/0001/heartbeat", "value": NaN, "index": 1' + b"0" * 30 + b"}",
+        b'{"version": 1, "request": "tree", "depth": 1' + b"0" * 4000 + b"}",
+        b'{"version": 1, "request": "trace", "seconds": 1' + b"0" * 400 + b"}",
+        b'{"version": 1, "request": "status", "path": "' + b"/x" * 30_000 + b'"}',
+        b'{"version": 1, "request": "status", "path": "\\ud800\\u0000", "id": "\\udfff"}',
+        b'{"version": 1, "request": "ping", "id": ' + b"9" * 5000 + b"}",
+        b"\xff\xfe" * 1000,
+        b"\xef\xbb\xbf{}",
+        b"\x00" * 1000,
+    ],
+    ids=lambda line: line[:60].decode("latin-1"),
+)
+def test_what_is_hostile_on_purpose(line: bytes, target: Place) -> None:
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.connect(str(target.path))
+        raw.settimeout(TIMEOUT)
+        raw.sendall(line + b"\n" + b'{"version": 1, "id": "after", "request": "ping"}\n')
+        with raw.makefile("rb") as file:
+            first, after = json.loads(file.readline()), json.loads(file.readline())
+    assert first["ok"] or first["error"]["code"] in {"malformed", "version", "refused", "busy"}, first
+    assert after["id"] == "after"
+    states = {each["path"]: each["state"] for each in target.ask("tree")["actors"]}
+    assert set(states.values()) == {"running"}
+
+
+def test_a_thousand_connections_and_those_who_type_slowly(target: Place) -> None:
+    threads = threading.active_count()
+    connections = []
+    try:
+        for number in range(1000):
+            raw = socket.socket(socket.AF_UNIX)
+            connections.append(raw)
+            raw.connect(str(target.path))
+            # Some begin a request, and never end it.
+            if number % 2:
+                with contextlib.suppress(BrokenPipeError):
+                    raw.sendall(b'{"version": 1, ')
+        # Whoever really asks is served all the same.
+        assert target.ask("ping")
+        assert target.ask("tree")["actors"]
+        assert threading.active_count() <= threads + control_server.MOST_CLIENTS + 1
+    finally:
+        for raw in connections:
+            raw.close()
+    wait_for(lambda: not target.control._clients, TIMEOUT, "all are gone")
+    wait_for(lambda: threading.active_count() <= threads, TIMEOUT, "and so are their threads")
 
 
 # -- who may ---------------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def test_replies_have_the_id_and_come_in_order(place: Place) -> None:
         (b'{"version": 2, "request": "ping"}', "version", 'expected "version": 1'),
         (b'{"version": 1}', "malformed", 'expected "request"'),
         (b'{"version": 1, "request": "pong"}', "unknown", "did you mean 'ping'?"),
-        (b'{"version": 1, "request": "qqqqq"}', "unknown", "there are: break, clear, config, "),
+        (b'{"version": 1, "request": "qqqqq"}', "unknown", "there are: break, check, clear, config, "),
         (b'{"version": 1, "request": "echo"}', "malformed", "'text' is missing"),
         (b'{"version": 1, "request": "echo", "text": 3}', "malformed", "'text': expected a text"),
         (b'{"version": 1, "request": "echo", "text": "", "times": true}', "malformed", "expected a whole number"),

@@ -48,6 +48,15 @@ def test_what_a_supervisor_reports_is_counted_once() -> None:
     assert len(history.events("/", 0, 10)) == 3
 
 
+def test_what_a_driver_logs_is_of_its_bus() -> None:
+    history = History()
+    history.logged("info", {"bus": "attic", "event": "state_changed"})
+    history.logged("info", {"bus": "attic", "path": "/buses/attic/link", "event": "mqtt_connected"})
+    history.logged("info", {"event": "server_started", "bus": 3})
+    assert [each.path for each in history.events("/", 0, 10)] == ["/buses/attic", "/buses/attic/link", ""]
+    assert [each.event for each in history.events("/buses/attic", 0, 10)] == ["state_changed", "mqtt_connected"]
+
+
 def test_it_is_bounded() -> None:
     history = History()
     for number in range(MOST_EVENTS + MOST_ERRORS):
