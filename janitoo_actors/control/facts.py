@@ -188,6 +188,8 @@ def _of_nodes(server: Server) -> Iterator[Reason]:
         yield Reason("warning", "/network/link", "it has no connection to the broker")
     elif network is not None and network.is_failed:
         yield Reason("warning", "/network", "no primary answers: the map is kept up by broadcast")
+    if server.metrics.problem:
+        yield Reason("warning", "/", f"its figures are not served (metrics_port): {server.metrics.problem}")
     for board in off_air:
         yield Reason("warning", f"/buses/{board.section}/link", "it has no connection to the broker")
     nodes = [node for board in boards for node in board.nodes.values()]

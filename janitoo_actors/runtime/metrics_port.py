@@ -24,7 +24,11 @@ _MISSING: Final = f"{_LIBRARY} is not installed; install it with: pip install 'j
 
 
 class Metrics:
-    """Has a port listened on, or none, as the configuration says it. Any plain thread."""
+    """Has a port listened on, or none, as the configuration says it. Any plain thread.
+
+    Attributes:
+        problem: why none is listened on though it should be; empty where all is well.
+    """
 
     def __init__(self, source: Source, wheel: TimerWheel) -> None:
         self._source = source
@@ -36,6 +40,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._http: MetricsHttp | None = None
         self._has_ended = False
+        self.problem = ""
 
     @property
     def port(self) -> int:
@@ -58,6 +63,7 @@ class Metrics:
             self._http.end()
             self._http = None
             self._log.info("metrics_ended")
+        self.problem = ""
         if self._wanted:
             self._listen(self._wanted)
 
@@ -77,11 +83,12 @@ class Metrics:
 
             self._http = MetricsHttp(self._source, HOST, port, self._log)
         except ImportError as error:
-            missing = _MISSING if (error.name or "").partition(".")[0] == _LIBRARY else said(error)
-            self._log.error("metrics_unavailable", port=port, error=missing)
+            self.problem = _MISSING if (error.name or "").partition(".")[0] == _LIBRARY else said(error)
+            self._log.error("metrics_unavailable", port=port, error=self.problem)
         except (OSError, RuntimeError) as error:
             # It is in use, most likely; or there are no threads.
             hint = f"set metrics_port in [system] to a free port, and reload; or wait: it is tried every {RETRY:g} s"
+            self.problem = f"port {port}: {said(error)}"
             self._repeats.failed(
                 "listen", "metrics_unavailable", said(error), level=logging.ERROR, port=port, hint=hint
             )

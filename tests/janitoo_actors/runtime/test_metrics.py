@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from asked_server import AskedServer
 from brokers import BrokerFactory, Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
 from janitoo_actors import __version__, log_watching
@@ -312,19 +313,22 @@ def test_a_bus_in_a_process_of_its_own(broker: Mosquitto, tmp_path: Path, free_p
 def test_a_port_that_is_taken_is_told_and_the_server_runs(broker: Mosquitto, tmp_path: Path, free_port: int) -> None:
     with socket.create_server(("127.0.0.1", free_port)) as taken:
         with structlog.testing.capture_logs() as logged:
-            server = RunningServer(configuration(tmp_path, broker, free_port).write(), registry())
+            server = AskedServer(configuration(tmp_path, broker, free_port).write(), registry())
         try:
             (event,) = (each for each in logged if each["event"] == "metrics_unavailable")
             assert event["port"] == free_port
             assert "in use" in event["error"]
             assert "metrics_port" in event["hint"]
             server.wait_online()
+            (reason,) = (each for each in server.ask("health")["reasons"] if "metrics_port" in each["text"])
+            assert "in use" in reason["text"]
             # A reload tries again.
             server.server.reload("a test")
             assert server.server.metrics.port == 0
             taken.close()
             server.server.reload("a test")
             assert Scrape(free_port).get("nodes", bus="one", state="ONLINE") == 3
+            assert server.ask("health")["reasons"] == []
         finally:
             server.stop()
 
