@@ -16,8 +16,8 @@ from benchmarks.servers import generated_conf
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.control.client import Control
-from janitoo_actors.control.requests import standard_requests
 from janitoo_actors.control.server import ControlServer
+from janitoo_actors.control.standard import standard_requests
 from janitoo_actors.runtime.server import Server
 from supervisors.dispatcher import MAX_EXTRA, WORKERS
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from janitoo_actors.configuration.registry import Registry
 from janitoo_actors.control.client import Control
-from janitoo_actors.control.requests import standard_requests
 from janitoo_actors.control.server import ControlServer
+from janitoo_actors.control.standard import standard_requests
 from running_server import TIMEOUT, RunningServer
 
 

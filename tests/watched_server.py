@@ -10,8 +10,9 @@ from typing import Any
 
 from brokers import Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, Script, registry
-from janitoo_actors.control.requests import Requests, Served, standard_requests
+from janitoo_actors.control.requests import Requests, Served
 from janitoo_actors.control.server import ControlServer
+from janitoo_actors.control.standard import standard_requests
 from running_server import RunningServer
 from supervisors import ActorInfo
 from terminals import Terminal

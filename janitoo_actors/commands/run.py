@@ -24,8 +24,8 @@ from janitoo_actors.configuration.fallback import load_or_fall_back
 from janitoo_actors.configuration.ini import ConfigurationFileError
 from janitoo_actors.configuration.model import LogFormat, ServerConfig
 from janitoo_actors.configuration.registry import Registry
-from janitoo_actors.control.requests import standard_requests
 from janitoo_actors.control.server import ControlServer
+from janitoo_actors.control.standard import standard_requests
 from janitoo_actors.control.wire import SOCKET
 from janitoo_actors.errors import ConfigurationError, JanitooError, said
 from janitoo_actors.runtime.reload import ReloadRefusedError

@@ -1,4 +1,4 @@
-"""The requests about the server as a whole: `mqtt`, `network`, `health`, `machine`."""
+"""The requests about the server as a whole: `ping`, `mqtt`, `network`, `health`, `machine`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from janitoo_actors import __version__
 from janitoo_actors.configuration.model import ServerConfig
 from janitoo_actors.control.places import from_all
 from janitoo_actors.control.requests import Access, Peer, Requests
+from janitoo_actors.control.wire import VERSION
 from janitoo_actors.protocol import topics
 from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime.server import Server
@@ -34,10 +35,36 @@ _CODES: Final = {"ok": 0, "warning": 1, "critical": 2}
 
 def add_to(requests: Requests) -> None:
     """Have these requests served."""
+    requests.add("ping", Ping, Access.READ, _ping)
     requests.add("mqtt", Mqtt, Access.READ, _mqtt)
     requests.add("network", Network, Access.READ, _network)
     requests.add("health", Health, Access.READ, _health)
     requests.add("machine", Machine, Access.READ, _machine)
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Are you there?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The server is: who it is, and for how many seconds it has run."""
+
+    protocol: int
+    release: str
+    pid: int
+    service: str
+    file: str
+    up: float
+
+
+def _ping(server: Server, _ping: Ping, _peer: Peer) -> Pong:
+    config = server.config
+    file = os.path.abspath(config.path)
+    return Pong(
+        VERSION, __version__, os.getpid(), config.system.service, file, round(time.monotonic() - server.started, 1)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
 from janitoo_actors.commands.main import main
 from janitoo_actors.control import server as control_server
 from janitoo_actors.control.client import Control, NotServedError
-from janitoo_actors.control.requests import Access, standard_requests
+from janitoo_actors.control.requests import Access
 from janitoo_actors.control.server import MOST_STREAMS, ControlServer
+from janitoo_actors.control.standard import standard_requests
 from janitoo_actors.runtime import administration
 from running_server import RunningServer
 from supervisors.dispatcher import MAX_EXTRA, WORKERS

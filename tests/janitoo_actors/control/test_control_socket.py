@@ -23,8 +23,9 @@ from brokers import Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, registry
 from janitoo_actors.control import server as control_server
 from janitoo_actors.control.client import Control, NoServerError, NotServedError
-from janitoo_actors.control.requests import Access, Peer, Requests, standard_requests
+from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.control.server import MOST_CLIENTS, ControlServer, ControlTakenError
+from janitoo_actors.control.standard import standard_requests
 from janitoo_actors.control.wire import MOST_REQUEST, RequestError, decode, encode_error, parse_envelope
 from janitoo_actors.runtime.server import Server
 from running_server import RunningServer

@@ -15,8 +15,8 @@ from brokers import BrokerFactory, Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
 from janitoo_actors import log_watching
 from janitoo_actors.control.client import Control, NotServedError
-from janitoo_actors.control.requests import standard_requests
 from janitoo_actors.control.server import ControlServer
+from janitoo_actors.control.standard import standard_requests
 from running_server import RunningServer
 from supervisors import ExitReason, Report, ReportKind
 from waiting import wait_for
