@@ -85,7 +85,7 @@ def wait_said_once(server: RunningServer, why: str) -> None:
         names = reason.partition(": ")[0].split(", ")
         return {"status", "load", "battery_charge"} <= set(names) and reason.count(why) == 1
 
-    wait_for(is_said_once, TIMEOUT, lambda: [node.reason for node in server.nodes])
+    wait_for(is_said_once, TIMEOUT, lambda: f"{[node.reason for node in server.nodes]}")
 
 
 def wait_first_fails(server: RunningServer, air: Requester, log: list[EventDict], why: str, since: int) -> None:
