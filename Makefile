@@ -99,12 +99,12 @@ $(VENV)/.created:
 
 $(BASE): $(VENV)/.created $(METADATA)
 	@echo "Installing Janitoo in $(VENV)"
-	@$(PIP_INSTALL) --editable .
+	@$(PIP_INSTALL) --editable '.[console]'
 	@touch $@
 
 $(BROKER): $(VENV)/.created $(METADATA)
 	@echo "Installing Janitoo and a broker in $(VENV): there is no mosquitto here"
-	@$(PIP_INSTALL) --editable '.[broker]'
+	@$(PIP_INSTALL) --editable '.[console,broker]'
 	@touch $(BASE) $@
 
 $(DEV): $(VENV)/.created $(METADATA)

@@ -26,7 +26,7 @@ from janitoo_actors.configuration.system import SystemSection
 from tool_runs import start_program
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
 CONFS = tuple(sorted((ROOT / "conf").glob("*.conf")))
 UNIT = ROOT / "conf/janitoo@.service"
 CONFIGURATION = ROOT / "docs/configuration.md"

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from janitoo_actors.configuration.extras import install
 from janitoo_actors.control.client import Control, connect, connect_only
 from janitoo_actors.errors import ConfigurationError
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         if (error.name or "").startswith("janitoo"):
             raise
         what = f"the console needs {(error.name or '').partition('.')[0]}"
-        raise ConfigurationError(f"{what}: install it with: pip install 'janitoo-actors[console]'") from error
+        raise ConfigurationError(f"{what}: install it with: {install('console')}") from error
     to_server: Callable[[], Control]
     if file is not None:
         to_server = partial(connect, file)

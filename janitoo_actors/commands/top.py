@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from janitoo_actors.configuration.extras import install
 from janitoo_actors.control.client import Control, connect, connect_only
 from janitoo_actors.errors import ConfigurationError
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         from janitoo_actors.top.drawing import ASCII, UNICODE
     except ImportError as error:
         what = f"the live screen needs {error.name}"
-        raise ConfigurationError(f"{what}: install it with: pip install 'janitoo-actors[console]'") from error
+        raise ConfigurationError(f"{what}: install it with: {install('console')}") from error
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigurationError("the live screen needs a terminal; for programs there is: janitoo console --json tree")
     terminal = os.environ.get("TERM", "")

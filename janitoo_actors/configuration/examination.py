@@ -88,7 +88,9 @@ class Report:
             return f"{counts}: the server would not start"
         if not self.config.all_buses:
             return f"{counts}: the server would work; it has no buses"
-        return f"{counts}: {', '.join(self.buses) or 'none of its buses'} would work"
+        if not self.buses:
+            return f"{counts}: none of its buses would work in full"
+        return f"{counts}: {', '.join(self.buses)} would work"
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -22,8 +22,14 @@ def missing_libraries(device_class: type[Device], oid: str) -> Iterator[str]:
     for module in device_class.requires:
         package = module.partition(".")[0]
         if find_spec(package) is None:
-            command = how_to_install(oid) or f"install the package that brings {package}"
+            command = how_to_install(_whose(module, device_class, oid)) or f"install the package that brings {package}"
             yield f"{oid} needs the library {module}, which is not installed: {command}"
+
+
+def _whose(module: str, device_class: type[Device], oid: str) -> str:
+    """The oid of the bus or component that imports a library: of an aggregate, that of one of its parts."""
+    parts = device_class.parts if issubclass(device_class, Bus) else ()
+    return next((_whose(module, part, part.oid) for part in parts if module in part.requires), oid)
 
 
 def missing_devices(device: Device, file: Path) -> Iterator[str]:

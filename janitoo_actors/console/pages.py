@@ -107,7 +107,8 @@ def _vitals(screen: Screen, actor: Result, waiting: Mapping[str, int]) -> None:
         _pair(screen, "last end", actor["error"], STATES["error"])
     if actor["retry_in"] is not None:
         _pair(screen, "next try", f"in {words.age(actor['retry_in'])}")
-    _pair(screen, "restarts", f"{actor['restarts']}, {actor['restarts_recent']} of them lately")
+    lately = f", {actor['restarts_recent']} of them lately" if actor["restarts"] else ""
+    _pair(screen, "restarts", f"{actor['restarts']}{lately}")
     types = ", ".join(f"{count} {name}" for name, count in waiting.items())
     _pair(screen, "mailbox", f"{actor['mailbox']} waiting{f': {types}' if types else ''}")
     _pair(screen, "handled", f"{actor['handled']} ({words.rate(actor['handled'], actor['age'])} a second)")

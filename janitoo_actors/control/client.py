@@ -155,7 +155,8 @@ def connect(file: Path, at: Path | None = None) -> Control:
     if at is None:
         server = running_server(file)
         if server is None:
-            raise NoServerError(f"no server of {file} is running; start it with: janitoo run {file}")
+            advice = f"start it with: janitoo run {file}" if file.exists() else "there is no such file: check its path"
+            raise NoServerError(f"no server of {file} is running; {advice}")
         at = server.path(SOCKET)
     return Control(at, str(file))
 

@@ -7,6 +7,7 @@ and who asks is answered.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -268,11 +269,8 @@ class Link(PinnedActor):
         node.reason = self._bus_reason
 
 
+@dataclass(frozen=True, slots=True)
 class _Beat:
     """A heartbeat of one node is due."""
 
-    __match_args__ = ("hadd",)
-    __slots__ = ("hadd",)
-
-    def __init__(self, hadd: Hadd) -> None:
-        self.hadd = hadd
+    hadd: Hadd

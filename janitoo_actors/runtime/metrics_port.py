@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from janitoo_actors.configuration.extras import install
 from janitoo_actors.errors import said
 from janitoo_actors.runtime.repeats import Repeats
 
@@ -20,7 +21,7 @@ HOST: Final = "127.0.0.1"
 RETRY: Final = 30.0
 """Seconds until a port that could not be had is tried again: who has it may be the server of before."""
 _LIBRARY: Final = "prometheus_client"
-_MISSING: Final = f"{_LIBRARY} is not installed; install it with: pip install 'janitoo-actors[metrics]'"
+_MISSING: Final = f"{_LIBRARY} is not installed; install it with: {install('metrics')}"
 
 
 class Metrics:

@@ -273,7 +273,7 @@ class NodeActor(LightActor):
             state = NodeState.ONLINE
         else:
             state = NodeState.BOOT
-        reason = "; ".join(f"{uuid}: {error}" for uuid, error in errors.items())
+        reason = _reason(errors)
         if (state, reason) == self._told:
             return
         before = self._told[0] if self._told is not None else None
@@ -289,6 +289,14 @@ class NodeActor(LightActor):
     def _tell_state(self) -> None:
         if self._told is not None:
             self.tell_path(self._places.link, NodeChanged(self._node.hadd, *self._told))
+
+
+def _reason(errors: Mapping[str, str]) -> str:
+    """What fails and why. Said once where it is the same for several values, as when their device is gone."""
+    values: dict[str, list[str]] = {}
+    for uuid, error in errors.items():
+        values.setdefault(error, []).append(uuid)
+    return "; ".join(f"{', '.join(uuids)}: {error}" for error, uuids in values.items())
 
 
 def _shown(data: Any) -> str:

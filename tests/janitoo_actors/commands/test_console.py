@@ -20,6 +20,7 @@ import pytest
 from brokers import Mosquitto
 from faulty_drivers import TIMEOUT, Configuration
 from janitoo_actors.commands.main import main
+from janitoo_actors.configuration.extras import install
 from janitoo_actors.console.commands import COMMANDS, overview, parser_of
 from janitoo_actors.control.client import Control, NoServerError, connect
 from running_server import ServerProcess
@@ -310,7 +311,7 @@ def test_the_only_server_is_found(
 def test_without_its_extra_it_says_what_to_install(library: str, words: list[str], place: Place) -> None:
     done = _without(library, place, *words)
     assert done.returncode == 1
-    assert done.stderr.endswith(f"needs {library}: install it with: pip install 'janitoo-actors[console]'\n")
+    assert done.stderr.endswith(f"needs {library}: install it with: {install('console')}\n")
 
 
 def test_a_command_needs_no_library_of_the_prompt(place: Place) -> None:

@@ -27,6 +27,7 @@ from asked_server import AskedServer
 from brokers import BrokerFactory, Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, raises, registry
 from janitoo_actors import __version__, log_watching
+from janitoo_actors.configuration.extras import install
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.runtime import metrics_http, metrics_port
 from janitoo_actors.runtime.figures import Totals
@@ -401,9 +402,7 @@ def test_without_the_library(
         server = RunningServer(configuration(tmp_path, broker, free_port).write(), registry())
     try:
         (event,) = (each for each in logged if each["event"] == "metrics_unavailable")
-        assert event["error"] == (
-            "prometheus_client is not installed; install it with: pip install 'janitoo-actors[metrics]'"
-        )
+        assert event["error"] == (f"prometheus_client is not installed; install it with: {install('metrics')}")
         server.wait_online()
     finally:
         server.stop()

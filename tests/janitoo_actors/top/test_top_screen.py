@@ -15,6 +15,7 @@ import pytest
 
 from brokers import BrokerFactory, Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, raises
+from janitoo_actors.configuration.extras import install
 from running_server import run_command, system_section
 from supervisors import ChildSpec, LightActor, Supervisor, SupervisorFlags, start_child
 from terminals import Terminal
@@ -499,6 +500,4 @@ def test_without_the_library(tmp_path: Path, library: str) -> None:
     (tmp_path / f"{library}.py").write_text(missing, encoding="utf-8")
     done = run(env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
-    assert done.stderr == (
-        f"janitoo top: the live screen needs {library}: install it with: pip install 'janitoo-actors[console]'\n"
-    )
+    assert done.stderr == (f"janitoo top: the live screen needs {library}: install it with: {install('console')}\n")
