@@ -211,10 +211,15 @@ def test_what_goes_wrong_is_counted_and_who_hangs_is_seen(broker: Mosquitto, tmp
             hang = SCRIPTS.hang()
             SCRIPTS["one__sensor"].read = hang
             hang.wait_reached()
-            scrape = wait_scrape(
-                free_port, lambda scrape: scrape.number("message_age_seconds_max", bus="one") > 0.2, "it hangs"
+            # On a busy machine, the other may be at a message for some time too; it does not stay there.
+            wait_scrape(
+                free_port,
+                lambda scrape: (
+                    scrape.number("message_age_seconds_max", bus="one") > 0.2
+                    and scrape.number("message_age_seconds_max", bus="two") == 0
+                ),
+                "it hangs, and the other does not",
             )
-            assert scrape.number("message_age_seconds_max", bus="two") < 0.2
     finally:
         structlog.reset_defaults()
 
