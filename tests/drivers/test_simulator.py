@@ -316,7 +316,7 @@ def wait_temperature(air: Requester, data: Any, *, hadd: str = ATTIC, since: int
     ],
 )
 def test_a_fault_at_a_time_and_the_recovery(
-    broker: Mosquitto, air: Requester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, reason: str
+    broker: Mosquitto, air: Requester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, line: str, reason: str
 ) -> None:
     # The script's own time: on a busy machine, a fault that passes by itself may be over before it is read.
     clock = SimpleNamespace(now=1000.0)
