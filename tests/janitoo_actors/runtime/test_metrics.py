@@ -333,7 +333,7 @@ def test_a_port_that_is_taken_is_told_and_the_server_runs(broker: Mosquitto, tmp
             taken.close()
             server.server.reload("a test")
             assert Scrape(free_port).get("nodes", bus="one", state="ONLINE") == 3
-            assert server.ask("health")["reasons"] == []
+            wait_for(lambda: server.ask("health")["reasons"] == [], TIMEOUT, lambda: f"{server.ask('health')}")
         finally:
             server.stop()
 
