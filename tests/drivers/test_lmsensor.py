@@ -232,9 +232,9 @@ voltage_poll_0 = 0
 fan_poll_0 = 0
 """
     )
-    # umockdev-run does not end what it has started when it is killed. And in its older versions, a thread of what it
-    # runs may be left with all its signals blocked (https://github.com/martinpitt/umockdev/issues/252); where that is
-    # the main one, Ctrl+C is never seen. How a server stops in order, other tests show.
+    # umockdev-run does not end what it has started when it is killed. And what it runs has missed a Ctrl+C at times:
+    # its library juggles with the signal masks of threads (https://github.com/martinpitt/umockdev/issues/252). How a
+    # server stops in order, other tests show.
     shell = f'echo "$UMOCKDEV_DIR" $$ > {started}.new; mv {started}.new {started}; exec "$@"'
     command = ["umockdev-run", "-d", str(DEVICES), "--", "sh", "-c", shell, "sh", *COMMAND, "run", str(path)]
     with ServerProcess(command, cwd=folder) as server:
