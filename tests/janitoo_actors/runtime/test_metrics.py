@@ -212,10 +212,15 @@ def test_what_goes_wrong_is_counted_and_who_hangs_is_seen(broker: Mosquitto, tmp
             hang = SCRIPTS.hang()
             SCRIPTS["one__sensor"].read = hang
             hang.wait_reached()
-            scrape = wait_scrape(
-                free_port, lambda scrape: scrape.number("message_age_seconds_max", bus="one") > 0.2, "it hangs"
+            # On a busy machine, the other may be at a message for some time too; it does not stay there.
+            wait_scrape(
+                free_port,
+                lambda scrape: (
+                    scrape.number("message_age_seconds_max", bus="one") > 0.2
+                    and scrape.number("message_age_seconds_max", bus="two") == 0
+                ),
+                "it hangs, and the other does not",
             )
-            assert scrape.number("message_age_seconds_max", bus="two") < 0.2
     finally:
         structlog.reset_defaults()
 
@@ -329,7 +334,7 @@ def test_a_port_that_is_taken_is_told_and_the_server_runs(broker: Mosquitto, tmp
             taken.close()
             server.server.reload("a test")
             assert Scrape(free_port).get("nodes", bus="one", state="ONLINE") == 3
-            assert server.ask("health")["reasons"] == []
+            wait_for(lambda: server.ask("health")["reasons"] == [], TIMEOUT, lambda: f"{server.ask('health')}")
         finally:
             server.stop()
 
