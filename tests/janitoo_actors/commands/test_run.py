@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -207,6 +208,18 @@ def test_a_second_signal_ends_it_at_once(network: Mosquitto, tmp_path: Path, pac
         will = probe.wait_message(on_topic("/dhcp/heartbeat/"), TIMEOUT)
         assert will.value == {"add_ctrl": 142, "add_node": -1, "state": "OFFLINE"}
         assert "server_stopped" not in process.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_another_thread_gets_ends_it_too(network: Mosquitto, tmp_path: Path, number: int) -> None:
+    path = configured(network, tmp_path, HOST)
+    with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as process:
+        process.wait_summary()
+        pid = process.process.pid
+        thread = next(int(each.name) for each in Path(f"/proc/{pid}/task").iterdir() if int(each.name) != pid)
+        # As the kernel does by itself where the process stood still meanwhile.
+        assert ctypes.CDLL(None).tgkill(pid, thread, number) == 0
+        assert process.wait_exit() == 0
 
 
 # -- what is wrong with the file -------------------------------------------------------------------------------------
