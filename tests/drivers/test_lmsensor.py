@@ -232,9 +232,7 @@ voltage_poll_0 = 0
 fan_poll_0 = 0
 """
     )
-    # umockdev-run does not end what it has started when it is killed. And what it runs has missed a Ctrl+C at times:
-    # its library juggles with the signal masks of threads (https://github.com/martinpitt/umockdev/issues/252). How a
-    # server stops in order, other tests show.
+    # umockdev-run does not end what it has started when it is killed.
     shell = f'echo "$UMOCKDEV_DIR" $$ > {started}.new; mv {started}.new {started}; exec "$@"'
     command = ["umockdev-run", "-d", str(DEVICES), "--", "sh", "-c", shell, "sh", *COMMAND, "run", str(path)]
     with ServerProcess(command, cwd=folder) as server:
@@ -244,8 +242,8 @@ fan_poll_0 = 0
             yield server, Board(Path(root))
         finally:
             if server.process.poll() is None:
-                os.kill(int(pid), signal.SIGKILL)
-                # It takes its files away.
+                os.kill(int(pid), signal.SIGINT)
+                # umockdev-run takes its files away.
                 server.wait_exit()
 
 
