@@ -1,4 +1,4 @@
-"""`janitoo run`, which counts on SIGUSR2 what it is made of: all objects by their type, and its timers.
+"""`janitoo run`, which counts on SIGUSR2 what it is made of: all objects by their type, timers, threads.
 
     python counted_run.py COUNTS FILE
 
@@ -10,13 +10,18 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import signal
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
 from janitoo_actors.commands.main import main
 from supervisors.wheel import TimerWheel
+
+_NUMBERS: Final = re.compile(r"[-_ ]?[0-9]+(?=\D*$)")
 
 
 def count(path: Path) -> None:
@@ -28,7 +33,8 @@ def count(path: Path) -> None:
     types = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in objects)
     timers = sum(len(each) for each in objects if type(each) is TimerWheel)
     del objects
-    counts = {"types": types, "timers": timers, "blocks": sys.getallocatedblocks()}
+    threads = Counter(_NUMBERS.sub("", each.name) for each in threading.enumerate())
+    counts = {"types": types, "timers": timers, "threads": threads, "blocks": sys.getallocatedblocks()}
     unfinished = path.with_suffix(".new")
     unfinished.write_text(json.dumps(counts), encoding="utf-8")
     os.replace(unfinished, path)

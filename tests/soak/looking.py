@@ -32,11 +32,13 @@ class Sample:
     Attributes:
         figures: what must not grow: memory in KiB, blocks of Python's allocator, threads, open files, …
         types: how many objects of each type there are.
+        names: how many threads of each name, without their numbers.
         cpu: seconds of a core, so far, of the server's process.
     """
 
     figures: Mapping[str, float]
     types: Mapping[str, int]
+    names: Mapping[str, int]
     cpu: float
 
 
@@ -122,7 +124,7 @@ class Watched:
             "zombies": overview["zombies"],
             "backlog": overview["backlog"],
         }
-        found = Sample(figures, counts["types"], cpu(self.pid))
+        found = Sample(figures, counts["types"], counts["threads"], cpu(self.pid))
         self.samples.append(found)
         return found
 

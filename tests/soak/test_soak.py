@@ -109,6 +109,7 @@ def check_growth(server: Watched) -> None:
         print(f"{server.file.stem} {key}: {found}")
         if found.is_too_much:
             grown.append(f"{key}: {found}")
+    print(f"{server.file.stem} threads: {server.samples[0].names} → {server.samples[-1].names}")
     for name in sorted({name for each in server.samples for name in each.types}):
         found = growth([each.types.get(name, 0) for each in server.samples], *OF_A_TYPE)
         if found.is_too_much:
