@@ -21,7 +21,7 @@ from typing import Final
 from janitoo_actors.commands.main import main
 from supervisors.wheel import TimerWheel
 
-_NUMBERS: Final = re.compile(r"[-_ ]?[0-9]+(?=\D*$)")
+_NUMBERS: Final = re.compile(r"[-_ ]?[0-9]+$")
 
 
 def count(path: Path) -> None:

@@ -53,6 +53,8 @@ LOG_BACKUPS: Final = 2
 
 APART: Final = ("cellar", "nut")
 """The buses in processes of their own."""
+SPARED: Final = ("cellar",)
+"""Those of them that have no faults, and that nobody kills: so that it would be seen if anything grew in them."""
 FAULTS: Final = ("error 0.05, late 0.005", "error 0.02, hang 0.002", "lost 0.003", "nan 0.05, null 0.05, absurd 0.05")
 _OPTIONS: Final = {
     "rpii2c.register": {"address": "0x21"},

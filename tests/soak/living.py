@@ -13,16 +13,18 @@ import signal
 import socket
 import subprocess
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from brokers import Mosquitto
 from janitoo_actors.control.client import NoServerError, NotServedError, connect
+from janitoo_actors.control.wire import ErrorCode
 from janitoo_actors.protocol.codes import Genre
 from mqtt_probe import Probe
 from running_server import Requester, on_topic
-from soak.house import FAULTS, GUESTS, House
+from soak.house import FAULTS, GUESTS, SPARED, House
 from soak.looking import ASK, Tally, Watched
 from tool_runs import start_program
 
@@ -31,7 +33,7 @@ LOOKS: Final = (
     *("tree", "status", "health", "errors", "events", "values", "mqtt", "network", "machine", "threads", "ping"),
     *("overview", "config", "check", "diff", "poll", "restart", "suspend"),
 )
-_AWAY: Final = (AssertionError, OSError, NoServerError, NotServedError, ValueError)
+_AWAY: Final = (AssertionError, OSError, NoServerError, NotServedError, RuntimeError)
 """What a request may end in while others do what they do: no answer in time, no connection, a refusal."""
 _ANSWER: Final = 3.0
 """Seconds that one waits for an answer."""
@@ -54,6 +56,7 @@ class Home:
         self.tally = Tally(house.metrics_port)
         self._broker, self._house, self._server, self._annex = broker, house, server, annex
         self._chance = random.Random(seed)
+        self._changing = [each for each in house.buses if each.section not in SPARED]
         self._rest = threading.Event()
         # Whoever edits the file takes over what was written to it before: one of them at a time.
         self._file = threading.Lock()
@@ -98,8 +101,14 @@ class Home:
             try:
                 do()
             except _AWAY as error:
+                if isinstance(error, NotServedError) and error.code == ErrorCode.FAILED:
+                    self.wrong.append(f"{do.__name__}: {error}")
                 self.away[do.__name__] = f"{type(error).__name__}: {error}"[:300]
                 self.did[f"not done: {do.__name__.strip('_')}"] += 1
+            except Exception:  # noqa: BLE001 - the test fails with it, and not this thread alone
+                # Whatever else it is, it is a fault: of the server's, or of those who live here.
+                self.wrong.append(f"{do.__name__}: {traceback.format_exc()}")
+                return
 
     # -- over the air ------------------------------------------------------------------------------------------------
 
@@ -167,9 +176,9 @@ class Home:
         house, chance = self._house, self._chance
         with self._file:
             house.guests = [each for each in GUESTS if chance.random() < 0.5]
-            house.faults = {each.section: chance.choice(FAULTS) for each in house.buses if chance.random() < 0.7}
+            house.faults = {each.section: chance.choice(FAULTS) for each in self._changing if chance.random() < 0.7}
             house.moved = {"rpibasic"} if chance.random() < 0.3 else set()
-            bus = chance.choice([each for each in house.buses if len(each.components) > 1])
+            bus = chance.choice([each for each in self._changing if len(each.components) > 1])
             house.without = {bus.section: {list(bus.components)[-1]}} if chance.random() < 0.5 else {}
             self._save()
             if chance.random() < 0.2:
@@ -222,9 +231,15 @@ class Home:
 
     def _kill_process(self) -> None:
         server = self._chance.choice([self._server, self._annex])
-        pids = [each["pid"] for each in server.actors() if each["pid"] not in {None, server.pid}]
+        spared = {f"/buses/{section}" for section in server.spared}
+        pids = [
+            each["pid"] for each in server.actors() if each["isolation"] == "process" and each["path"] not in spared
+        ]
         with contextlib.suppress(ProcessLookupError, IndexError):
-            os.kill(self._chance.choice(pids), self._chance.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP]))
+            os.kill(
+                self._chance.choice([each for each in pids if each]),
+                self._chance.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP]),
+            )
             self.did["processes of buses hit"] += 1
 
     # -- those who look ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping
@@ -33,13 +34,11 @@ class Sample:
         figures: what must not grow: memory in KiB, blocks of Python's allocator, threads, open files, …
         types: how many objects of each type there are.
         names: how many threads of each name, without their numbers.
-        cpu: seconds of a core, so far, of the server's process.
     """
 
     figures: Mapping[str, float]
     types: Mapping[str, int]
     names: Mapping[str, int]
-    cpu: float
 
 
 @dataclass
@@ -51,6 +50,7 @@ class Watched:
         process: `janitoo run`.
         counts: where it writes its counts.
         apart: the buses in processes of their own.
+        spared: those of them that nobody hits, and that are looked into as well.
         whole: the paths of all of its actors, as it was in the beginning.
     """
 
@@ -58,8 +58,10 @@ class Watched:
     process: ServerProcess
     counts: Path
     apart: tuple[str, ...]
+    spared: tuple[str, ...] = ()
     whole: frozenset[str] = frozenset()
     samples: list[Sample] = field(default_factory=list)
+    _used: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), 0.0))
 
     @property
     def pid(self) -> int:
@@ -113,20 +115,28 @@ class Watched:
         """Look at it, now that it is at rest, and keep what is seen."""
         overview = self.ask("overview")
         counts = self._count()
-        proc = Path(f"/proc/{self.pid}")
         figures = {
-            "rss": int((proc / "statm").read_text("ascii").split()[1]) * _PAGE / 1024,
+            **held(self.pid),
             "blocks": counts["blocks"],
-            "threads": len(os.listdir(proc / "task")),
-            "files": len(os.listdir(proc / "fd")),
             "processes": len(descendants(self.pid)),
             "timers": counts["timers"],
             "zombies": overview["zombies"],
             "backlog": overview["backlog"],
         }
-        found = Sample(figures, counts["types"], counts["threads"], cpu(self.pid))
+        pids = {each["path"]: each["pid"] for each in self.actors()}
+        for section in self.spared:
+            figures |= {f"{key} of {section}": figure for key, figure in held(pids[f"/buses/{section}"]).items()}
+        figures["cpu"] = self._cpu()
+        found = Sample(figures, counts["types"], counts["threads"])
         self.samples.append(found)
         return found
+
+    def _cpu(self) -> float:
+        """Milliseconds of a core that it has used in each second since this was asked last."""
+        at, used = time.monotonic(), cpu(self.pid)
+        before_at, before = self._used
+        self._used = (at, used)
+        return 1000 * (used - before) / (at - before_at)
 
     def _count(self) -> Mapping[str, Any]:
         self.counts.unlink(missing_ok=True)
@@ -159,6 +169,16 @@ def scrape(port: int) -> str:
     """The figures of a server, as text."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=ASK) as answer:
         return str(answer.read().decode("utf-8"))
+
+
+def held(pid: int) -> dict[str, float]:
+    """What a process holds: memory in KiB, threads, open files."""
+    proc = Path(f"/proc/{pid}")
+    return {
+        "rss": int((proc / "statm").read_text("ascii").split()[1]) * _PAGE / 1024,
+        "threads": len(os.listdir(proc / "task")),
+        "files": len(os.listdir(proc / "fd")),
+    }
 
 
 def cpu(pid: int) -> float:
