@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import gc
 import json
+import linecache
 import os
 import re
 import signal
 import sys
 import threading
+from abc import ABCMeta
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -26,6 +28,11 @@ _NUMBERS: Final = re.compile(r"[-_ ]?[0-9]+$")
 
 def count(path: Path) -> None:
     """Write down how many objects of each type there are."""
+    # What Python keeps of sources and of classes fills up to the number of these, for an hour and more.
+    linecache.clearcache()
+    for each in gc.get_objects():
+        if type(each) is ABCMeta:
+            each._abc_caches_clear()  # type: ignore[attr-defined]  # typeshed does not know it
     # Twice: what the first one finds may hold what only then is nobody's.
     gc.collect()
     gc.collect()
