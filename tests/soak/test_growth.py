@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soak.growth import FEWEST, growth, slope
+from soak.judging import grown
+from soak.looking import Sample
 
 LENGTHS = st.integers(9, 60)
 
@@ -69,3 +71,31 @@ def test_too_few_figures_say_nothing() -> None:
 
 def test_slope_of_a_line() -> None:
     assert slope([3.0, 5.0, 7.0, 9.0]) == 2.0
+
+
+def house(number: int, **more: float) -> Sample:
+    """A sample of a server with some noise, and with more of some figures."""
+    noise = (0, 3, -2, 1, -1)[number % 5]
+    figures: dict[str, float] = {
+        "rss": 70_000 + 400 * noise,
+        "blocks": 300_000 + 500 * noise,
+        "threads": 40 + noise % 2,
+        "files": 46,
+    }
+    for name, figure in more.items():
+        figures[name] += figure
+    return Sample(figures, {"builtins.dict": 7_500 + 10 * noise, "some.Thing": 5 * number}, {})
+
+
+def test_a_house_in_which_nothing_grows() -> None:
+    assert grown([house(number) for number in range(8)]) == {}
+
+
+@pytest.mark.parametrize(("name", "each"), [("threads", 1), ("files", 1), ("rss", 1500), ("blocks", 3000)])
+def test_a_leak_in_each_round_is_noticed(name: str, each: float) -> None:
+    # As many rounds as there are in the shortest soak.
+    assert list(grown([house(number, **{name: each * number}) for number in range(8)])) == [name]
+
+
+def test_objects_of_a_type_that_become_more_are_noticed() -> None:
+    assert list(grown([house(number) for number in range(40)])) == ["objects of some.Thing"]

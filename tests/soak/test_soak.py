@@ -18,11 +18,11 @@ import pytest
 
 from brokers import BrokerFactory, free_port
 from janitoo_actors.commands.run import STOP_TIMEOUT
-from janitoo_actors.runtime.history import MOST_ERRORS, Failure
 from running_server import ServerProcess
 from soak import counted_run
-from soak.growth import FEWEST, growth
+from soak.growth import FEWEST
 from soak.house import APART, LOG_BACKUPS, LOG_SIZE, SPARED, House, annex_text
+from soak.judging import grown, judged
 from soak.living import Home
 from soak.looking import Watched
 from tool_runs import run_program
@@ -32,22 +32,6 @@ MISCHIEF: Final = 12.0
 """Seconds of mischief in a round."""
 SLACK: Final = 2.0
 """Seconds by which a busy machine may delay an end besides."""
-
-TOLERANCES: Final = {
-    "rss": (4096, 0.05),
-    "blocks": (8000, 0.0),
-    "threads": (2, 0.0),
-    "files": (2, 0.0),
-    "processes": (0, 0.0),
-    "timers": (5, 0.0),
-    "zombies": (0, 0.0),
-    "backlog": (10, 0.0),
-    "cpu": (100, 0.5),
-}
-"""By how much each figure may grow, and by which part of itself."""
-OF_A_TYPE: Final = (40, 0.1)
-BOUNDED: Final = {f"{Failure.__module__}.{Failure.__qualname__}": MOST_ERRORS}
-"""Objects of which there may be so many, and which come to it slowly."""
 
 
 def start(file: Path, apart: tuple[str, ...], spared: tuple[str, ...] = ()) -> Watched:
@@ -107,24 +91,13 @@ def tell(server: Watched, at: float) -> None:
 
 def check_growth(server: Watched) -> None:
     """Nothing of a server grows."""
-    grown = []
-    for key in server.samples[0].figures:
-        found = growth([each.figures[key] for each in server.samples], *TOLERANCES[key.partition(" of ")[0]])
-        print(f"{server.file.stem} {key}: {found}")
-        if found.is_too_much:
-            grown.append(f"{key}: {found}")
-    print(f"{server.file.stem} threads: {server.samples[0].names} → {server.samples[-1].names}")
-    types = {name for each in server.samples for name in each.types}
-    found_types = {name: growth([each.types.get(name, 0) for each in server.samples], *of_type(name)) for name in types}
-    for name in sorted(types, key=lambda each: found_types[each].trend)[:-6:-1]:
-        print(f"{server.file.stem} objects of {name}: {found_types[name]}")
-    grown += [f"objects of {name}: {found}" for name, found in sorted(found_types.items()) if found.is_too_much]
-    assert not grown, f"{server.file.stem} grows: {grown}"
-
-
-def of_type(name: str) -> tuple[float, float]:
-    """By how much objects of a type may grow."""
-    return (BOUNDED[name], 0.0) if name in BOUNDED else OF_A_TYPE
+    of = server.file.stem
+    print(f"{of} threads: {dict(server.samples[0].names)} → {dict(server.samples[-1].names)}")
+    for name, found in judged(server.samples).items():
+        # Of the types, those that have grown the most.
+        if not name.startswith("objects") or found.trend > found.tolerance / 2:
+            print(f"{of} {name}: {found}")
+    assert not grown(server.samples), f"{of} grows"
 
 
 def check_files(house: House, annex: Path) -> None:
