@@ -113,6 +113,8 @@ class Watched:
 
     def sample(self) -> Sample:
         """Look at it, now that it is at rest, and keep what is seen."""
+        # What has happened is kept until there is enough of it, which takes an hour; this empties it.
+        self.ask("clear")
         overview = self.ask("overview")
         counts = self._count()
         figures = {
