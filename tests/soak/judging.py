@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from janitoo_actors.network.leases.rules import MOST_ANSWERS, Remembered
+from janitoo_actors.protocol.leases import LeaseAnswer
 from soak.growth import Growth, growth
 from soak.looking import Sample
 
@@ -21,6 +23,8 @@ TOLERANCES: Final = {
 }
 """By how much each figure may grow, and by which part of itself. A poll that is under way has a second timer."""
 OF_A_TYPE: Final = (40, 0.1)
+BOUNDED: Final = {f"{each.__module__}.{each.__qualname__}": MOST_ANSWERS for each in (Remembered, LeaseAnswer)}
+"""Objects of which a primary keeps so many, and comes to it slowly."""
 
 
 def judged(samples: Sequence[Sample]) -> Mapping[str, Growth]:
@@ -30,7 +34,8 @@ def judged(samples: Sequence[Sample]) -> Mapping[str, Growth]:
         for name in samples[0].figures
     }
     for name in sorted({name for each in samples for name in each.types}):
-        found[f"objects of {name}"] = growth([each.types.get(name, 0) for each in samples], *OF_A_TYPE)
+        tolerance, relative = (BOUNDED[name], 0.0) if name in BOUNDED else OF_A_TYPE
+        found[f"objects of {name}"] = growth([each.types.get(name, 0) for each in samples], tolerance, relative)
     return found
 
 
