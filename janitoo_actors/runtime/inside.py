@@ -5,6 +5,7 @@ The server has one for itself, and the process of each bus has one. What they gi
 
 from __future__ import annotations
 
+import linecache
 import sys
 import threading
 import time
@@ -67,6 +68,8 @@ class Inside:
             frame = frames.get(thread.ident) if thread.ident is not None else None
             lines = traceback.format_stack(frame)[-_MOST_FRAMES:] if frame is not None else []
             found.append({"name": thread.name, "daemon": thread.daemon, "stack": "".join(lines)})
+        # Python keeps the source of every file that it has shown a line of: some 3 MB, until somebody looks again.
+        linecache.clearcache()
         return found
 
     def polls(self) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import linecache
 import os
 import resource
 import socket
@@ -407,6 +408,12 @@ def test_it_answers_when_everything_hangs(
             assert any(each["name"] == "/buses/one/bus" for each in client.ask("threads", TIMEOUT)["threads"])
     finally:
         place.close()
+
+
+def test_the_sources_that_stacks_are_shown_with_are_not_kept(place: Place) -> None:
+    with place.client() as client:
+        assert any(each["stack"] for each in client.ask("threads", TIMEOUT)["threads"])
+    assert linecache.cache == {}
 
 
 def test_ten_thousand_actors_are_listed(tmp_path: Path, broker: Mosquitto) -> None:
