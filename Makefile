@@ -38,11 +38,17 @@ run: $(if $(MOSQUITTO),$(BASE),$(BROKER)) ## Run the runtime with CONF (conf/hos
 .PHONY: test
 test: system-tools check test-pykka ## Check everything, then run the tests
 	# Side by side, a test on each core: most of them wait for brokers and deadlines.
-	$(BIN)/python -m pytest -n auto -m 'not chaos and not kernel'
+	$(BIN)/python -m pytest -n auto -m 'not chaos and not soak and not kernel'
 
 .PHONY: chaos
 chaos: system-tools $(DEV) ## Hit 50 buses for a minute: the others must not notice
 	$(BIN)/python -m pytest -m chaos
+
+MINUTES ?= 5
+
+.PHONY: soak
+soak: system-tools $(DEV) ## Live in a house for MINUTES (5): nothing may grow or stay broken
+	MINUTES=$(MINUTES) $(BIN)/python -m pytest -s -o faulthandler_timeout=0 -m soak tests/soak
 
 .PHONY: resolve
 resolve: $(DEV) ## Check that all that a Pi needs can be installed on each Python
@@ -99,12 +105,12 @@ $(VENV)/.created:
 
 $(BASE): $(VENV)/.created $(METADATA)
 	@echo "Installing Janitoo in $(VENV)"
-	@$(PIP_INSTALL) --editable .
+	@$(PIP_INSTALL) --editable '.[console]'
 	@touch $@
 
 $(BROKER): $(VENV)/.created $(METADATA)
 	@echo "Installing Janitoo and a broker in $(VENV): there is no mosquitto here"
-	@$(PIP_INSTALL) --editable '.[broker]'
+	@$(PIP_INSTALL) --editable '.[console,broker]'
 	@touch $(BASE) $@
 
 $(DEV): $(VENV)/.created $(METADATA)

@@ -27,9 +27,26 @@ BROKER = [
     "amqtt>=0.12,<0.13",
 ]
 
+# The commands `janitoo console` and `janitoo top`.
+CONSOLE = [
+    "prompt_toolkit>=3.0.40",
+    "rich>=13",
+    # What we draw ourselves leans on how it draws.
+    "textual>=8,<9",
+]
+
+# `metrics_port` in [system].
+METRICS = [
+    "prometheus_client>=0.20",
+]
+
 DEV = [
     "hypothesis>=6.100",
     "mypy>=1.13",
+    # A terminal for the tests of the console.
+    "pexpect>=4.9",
+    # And one to look at the screen of `janitoo top`.
+    "pyte>=0.8.2,<0.9",
     "pytest>=8.2",
     # Pykka's own tests use it.
     "pytest-mock>=3.14",
@@ -37,6 +54,7 @@ DEV = [
     "pytest-xdist>=3.5",
     # The formatter's style may change with each minor version, and `make test` checks the format.
     "ruff>=0.17,<0.18",
+    "types-pexpect>=4.9",
     "types-psutil>=5.9",
     # Resolves dependencies for a Python that is not here.
     "uv>=0.5",
@@ -95,7 +113,9 @@ setup(
     ],
     extras_require={
         "broker": BROKER,
-        "dev": [*DEV, *HARDWARE, *GPIO_WHEELS],
+        "console": CONSOLE,
+        "metrics": METRICS,
+        "dev": [*DEV, *CONSOLE, *METRICS, *HARDWARE, *GPIO_WHEELS],
         "rpii2c": I2C,
         "rpispi": SPI,
         "rpi1wire": ONEWIRE,

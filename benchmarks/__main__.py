@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import actors, failing, growing, machine, network, path, requests, resting, starting
+from benchmarks import (
+    actors,
+    console,
+    failing,
+    growing,
+    machine,
+    network,
+    path,
+    requests,
+    resting,
+    starting,
+)
 from benchmarks.context import Context
 from benchmarks.figures import Figure, markdown, table
 
@@ -25,6 +36,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Context], Iterator[Figure]]]] = {
     "path": path.path,
     "failing": failing.failing,
     "network": network.network,
+    "console": console.console,
 }
 _BUILD: Final = Path("build")
 

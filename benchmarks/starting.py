@@ -80,7 +80,7 @@ def start(context: Context) -> Iterator[Figure]:
     reference = median_of("", [done - begun for begun, done in paho], "s").value
     ratios = [(d - b) / (paho_d - paho_b) for (b, d), (paho_b, paho_d) in zip(ours, paho, strict=True)]
     yield median_of("imports, of paho-mqtt's", ratios, "x", note=f"importing paho-mqtt alone: {reference:.3f} s")
-    note = "structlog imports rich where the [broker] or [dev] extra has brought it"
+    note = "structlog imports rich where an extra has brought it, as [console]"
     yield median_of("exec to first value, with rich", [each.first_value for each in with_rich], "s", note=note)
     for name, seconds in _offenders():
         yield Figure(f"  importing {name}", seconds, "s", note="its own modules; -X importtime, which adds to it")

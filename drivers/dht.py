@@ -62,6 +62,7 @@ class BasicBus(Bus):
 
     oid = "rpibasic"
     name = "Sensors at pins"
+    product_name = "Sensors at pins"
 
     def open(self) -> None:
         """There is nothing to open: each read opens its own file."""

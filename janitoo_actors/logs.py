@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 from structlog.typing import EventDict, Processor
 
+from janitoo_actors import log_watching as watching
 from janitoo_actors.configuration.ini import IniFile
 from janitoo_actors.configuration.model import LogFormat, ServerConfig
 from janitoo_actors.errors import ConfigurationError
@@ -75,14 +76,11 @@ class Event:
     def log(self) -> None:
         """Log it here. Any thread; blocks for the handlers."""
         logger = logging.getLogger(self.logger)
-        if not logger.isEnabledFor(self.level):
-            return
-        fields = {"name": self.logger, "levelno": self.level, "levelname": logging.getLevelName(self.level)}
-        record = logging.makeLogRecord({**fields, "created": self.created, "msg": self.message})
         if isinstance(self.message, dict):
-            # What tells structlog's formatter that it is one of its events.
-            record.__dict__.update(_logger=None, _name=record.levelname.lower())
-        logger.handle(record)
+            watching.tell(logging.getLevelName(self.level).lower(), self.message)
+        if not watching.is_wanted(logger, self.level, self.message):
+            return
+        watching.handle(logger, self.level, self.message, created=self.created)
 
 
 class _Sender(logging.Handler):
@@ -131,10 +129,12 @@ def _plain(item: Any) -> Any:
 def _configure_structlog() -> None:
     structlog.configure(
         processors=[
-            structlog.stdlib.filter_by_level,
+            watching.note,
+            watching.filter_by_path,
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            watching.insist,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,

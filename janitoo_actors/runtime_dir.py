@@ -151,7 +151,8 @@ class ServerLock:
             host=socket.gethostname(),
             since=time.time(),
             folder=folder,
-            stem=stem,
+            # Until the pid file says whose the plain name is: another server may listen by that.
+            stem=f"{stem}.{os.getpid()}",
         )
         others = [each for each in running_servers() if each.service == system.service]
         try:
@@ -163,7 +164,7 @@ class ServerLock:
         if not self._lock.is_seen:
             self.problem = "no folder for locks can be written: a second start of this file would not be noticed"
         if folder.is_dir():
-            self._write_pid()
+            self._write_pid(stem)
         self._lock.write(self._note())
 
     def release(self) -> None:
@@ -182,8 +183,7 @@ class ServerLock:
             os.close(self._folder)
             self._folder = -1
 
-    def _write_pid(self) -> None:
-        stem = self.server.stem
+    def _write_pid(self, stem: str) -> None:
         # Another server's, where that one has the same name: nobody takes its file from it.
         for name in (stem, f"{stem}.{os.getpid()}"):
             self.server = replace(self.server, stem=name)

@@ -38,6 +38,7 @@ from supervisors.spec import (
 )
 from supervisors.supervisor import Supervisor
 from supervisors.system import System, default_system
+from supervisors.tapping import tap, untap
 from supervisors.vitals import ActorState
 
 __all__ = [
@@ -87,6 +88,8 @@ __all__ = [
     "snapshot",
     "start_child",
     "start_dynamic_child",
+    "tap",
     "terminate_child",
+    "untap",
     "which_children",
 ]

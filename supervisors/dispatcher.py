@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -27,7 +28,7 @@ MAX_EXTRA: Final = 64
 _PATIENCE: Final = 0.01
 """Seconds without any turn done, while some wait, until another worker stands in."""
 _IDLE: Final = 5.0
-"""Seconds that a worker that stands in waits for more to do."""
+"""Seconds that a worker stands in for at least, and that it waits for more to do."""
 
 _here = threading.local()
 
@@ -129,15 +130,24 @@ class Dispatcher:
 
     def _work_for_now(self) -> None:
         _here.dispatcher = self
+        since = time.monotonic()
         try:
             while (turn := self._next(_IDLE)) is not None:
                 self._run(turn)
                 del turn
+                # Where there is always something to do, each of many has a turn now and then, and nobody is ever idle
+                # for long: who finds nothing that waits is one too many, as soon as those that were blocked are not.
+                if not self._turns.qsize() and time.monotonic() - since > _IDLE and self._extra > self._blocked:
+                    break
         except Empty:
             pass
         finally:
             with self._lock:
                 self._extra -= 1
+            # It may have been the only one that waited for the next turn, as the others are blocked.
+            self._busy = True
+            if self._turns.qsize() and not self._watching:
+                self._watch()
 
     def _next(self, timeout: float | None) -> Turn | None:
         turns = self._turns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 from collections import deque
@@ -174,6 +175,13 @@ class Mailbox:
                 self._queue.clear()
         for envelope in left:
             self.refuse(envelope)
+
+    def waiting_types(self, most: int) -> list[str]:
+        """The types of the oldest messages that wait, so many at most. Any thread."""
+        waiting = self._queue
+        # In one step of the interpreter: nobody puts or takes in between.
+        oldest = list(itertools.islice(waiting, most)) if waiting is not None else []
+        return [type(each.message).__name__ for each in oldest]
 
     def __len__(self) -> int:
         """How many messages wait."""

@@ -24,7 +24,11 @@ settings.load_profile("busy")
 
 # Servers and claims of these tests are their own, whatever else runs here. For the commands too that they run.
 os.environ["JANITOO_RUN_DIR"] = tempfile.mkdtemp(prefix="janitoo-tests-")
+# Tests that are somebody else for a moment find their own things in it.
+os.chmod(os.environ["JANITOO_RUN_DIR"], 0o711)
 atexit.register(shutil.rmtree, os.environ["JANITOO_RUN_DIR"], ignore_errors=True)
+# So are the temporary files of what they run: of a server that a test kills, Python leaves some behind.
+os.environ["TMPDIR"] = os.environ["JANITOO_RUN_DIR"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it runs in the background so, and the servers of these tests would inherit it.

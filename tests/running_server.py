@@ -241,10 +241,10 @@ class ServerProcess:
 
     def wait_exit(self) -> int:
         """Wait until it has ended and all that it wrote is read; its exit code."""
-        code = self.process.wait(TIMEOUT)
+        self._wait(lambda: self.process.poll() is not None, "its end")
         for reader in self._readers:
             reader.join(TIMEOUT)
-        return code
+        return int(self.process.returncode)
 
     def interrupt(self) -> int:
         """Press Ctrl+C; its exit code."""

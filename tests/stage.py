@@ -191,17 +191,29 @@ class Play:
         return None if ref is None else living(ref)
 
     def occupy(self) -> threading.Event:
-        """Have all workers of the dispatcher wait until the event is set; none is in a turn of an actor then."""
-        free = threading.Event()
-        reached = threading.Barrier(WORKERS + 1)
+        """Have all workers of the dispatcher wait until the event is set; none is in a turn of an actor then.
 
-        def wait() -> None:
-            reached.wait(TIMEOUT)
+        Those that stand in too, as they do where this machine was busy; and no other one stands in meanwhile.
+        """
+        free = threading.Event()
+        watching = threading.Event()
+        at_it: list[None] = []
+        dispatcher = self.system.dispatcher
+
+        def keep_watch() -> None:
+            watching.set()
             free.wait(TIMEOUT)
 
-        for _ in range(WORKERS):
-            self.system.dispatcher.submit(wait)
-        reached.wait(TIMEOUT)
+        def wait() -> None:
+            at_it.append(None)
+            free.wait(TIMEOUT)
+
+        # It is where the dispatcher looks whether somebody must stand in.
+        dispatcher._wheel.schedule(0, keep_watch)
+        assert watching.wait(TIMEOUT), "the wheel does not turn"
+        for _ in range(WORKERS + dispatcher.extra):
+            dispatcher.submit(wait)
+        wait_for(lambda: len(at_it) >= WORKERS + dispatcher.extra, TIMEOUT, "all workers wait")
         return free
 
     def wait_idle(self, path: str) -> None:

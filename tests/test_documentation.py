@@ -26,14 +26,14 @@ from janitoo_actors.configuration.system import SystemSection
 from tool_runs import start_program
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
 CONFS = tuple(sorted((ROOT / "conf").glob("*.conf")))
 UNIT = ROOT / "conf/janitoo@.service"
 CONFIGURATION = ROOT / "docs/configuration.md"
 REFERENCE = ROOT / "docs/reference.md"
 TOOLS = ROOT / "docs/tools.md"
 
-COMMANDS = ("run", "reload", "query", "network", "spy", "collect", "check", "config")
+COMMANDS = ("run", "reload", "console", "top", "query", "network", "spy", "collect", "check", "config")
 NAMES = frozenset({*COMMANDS, "node", "query", "show", "init", "diff", "leases"})
 # How a command is shown: alone, after a prompt, from the folder of the virtual environment. What it says has a colon.
 COMMAND = re.compile(
@@ -44,7 +44,7 @@ INCOMPLETE = re.compile(r"\w\|\w|…|<")
 SHELL = frozenset({"|", ">", "2>", "&", ";"})
 
 # Where the paths in the pages may be: for users, not of whoever wrote them.
-FOLDERS = frozenset({"boot", "dev", "etc", "home", "proc", "run", "sys", "tmp", "usr", "var"})
+FOLDERS = frozenset({"boot", "dev", "etc", "home", "mnt", "proc", "run", "sys", "tmp", "usr", "var"})
 # And what starts with a slash and is no file: topics, and places of actors.
 # Topics, paths of actors, and "per second".
 NO_FILES = frozenset(
@@ -60,7 +60,7 @@ class Block:
         page: its file.
         line: where in the page.
         info: what stands behind the fence: `ini` a whole file; `ini fragment` a part of one; `ini wrong` a whole file,
-            whose mistakes the page shows.
+            whose mistakes the page shows; `text` a screen; `yaml` a file of another program.
     """
 
     page: Path
@@ -110,7 +110,7 @@ def test_there_is_something_to_test() -> None:
     assert len(CONFS) >= 2
     assert [len(of(info)) >= 1 for info in ("ini", "ini fragment", "ini wrong", "python")] == [True] * 4
     # The one in sh is run with the tests of the simulator.
-    known = {"", "ini", "ini fragment", "ini wrong", "mermaid", "python", "sh"}
+    known = {"", "ini", "ini fragment", "ini wrong", "mermaid", "python", "sh", "text", "yaml"}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in known] == []
 
 
@@ -187,13 +187,19 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def shown_commands() -> Iterator[tuple[str, str]]:
     """Where a command with arguments is shown, and the command."""
     for page in PAGES:
-        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        # Without the screens, as many lines as they are.
+        shown = re.sub(r"^```text\n.*?^```$", _blank, page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for number, line in enumerate(shown.splitlines(), start=1):
             for text in (line.strip(), *re.findall(r"`([^`]+)`", line)):
                 match = COMMAND.fullmatch(text)
                 # The name of a command alone is no command line.
                 named = match is None or not set(match[1].split()[1:]) - NAMES
                 if match is not None and not named and INCOMPLETE.search(match[1]) is None:
                     yield f"{page.name}:{number}", match[1]
+
+
+def _blank(match: re.Match[str]) -> str:
+    return "\n" * match[0].count("\n")
 
 
 def arguments_of(command: str) -> tuple[str, list[str]]:

@@ -93,6 +93,7 @@ class GpioBus(Bus):
 
     oid = "rpigpio"
     name = "GPIO pins"
+    product_name = "GPIO pins"
     requires = (_MODULE,)
 
     boardmode: Setting[str] = Setting(

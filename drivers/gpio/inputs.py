@@ -11,11 +11,12 @@ import structlog
 
 from drivers.gpio.bus import Active, GpioComponent, active_setting, pin_setting
 from janitoo_actors.api import Applies, Genre, Instance, Setting, TemporaryError, Value
+from janitoo_actors.configuration.extras import install, pip
 
 _LOOKED: Final = 0.1
 """Seconds between two looks at the level, where the kernel does not tell of edges."""
 _PULLS: Final = {"off": "PUD_OFF", "up": "PUD_UP", "down": "PUD_DOWN"}
-_INSTEAD: Final = "pip uninstall RPi.GPIO, and pip install 'janitoo-actors[rpigpio]', which brings rpi-lgpio"
+_INSTEAD: Final = f"{pip()} uninstall RPi.GPIO, and {install('rpigpio')}, which brings rpi-lgpio"
 
 
 def _pull_setting(default: str) -> Setting[str]:

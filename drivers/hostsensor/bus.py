@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from janitoo_actors.api import Bus, PermanentError
+from janitoo_actors.configuration.extras import pip
 
 
 class HostsensorBus(Bus):
@@ -22,4 +23,4 @@ class HostsensorBus(Bus):
         try:
             importlib.import_module("psutil")
         except ImportError as error:
-            raise PermanentError(f"psutil cannot be imported: {error}; try `pip install psutil`") from error
+            raise PermanentError(f"psutil cannot be imported: {error}; try `{pip()} install psutil`") from error

@@ -43,6 +43,7 @@ class I2cBus(Bus):
 
     oid = "rpii2c"
     name = "I2C bus"
+    product_name = "I2C bus"
     requires = ("smbus2",)
     busnum = Option(Whole(0, 255), default=1, help="The number of the adapter: 1 for /dev/i2c-1")
 

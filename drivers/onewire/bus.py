@@ -78,6 +78,7 @@ class OneWireBus(Bus):
 
     oid = "rpi1wire"
     name = "1-Wire bus"
+    product_name = "1-Wire bus"
     requires = ("w1thermsensor",)
 
     rpi1wire_sensors_dir: Setting[str] = Setting(

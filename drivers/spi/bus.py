@@ -19,6 +19,7 @@ class SpiBus(Bus):
 
     oid = "rpispi"
     name = "SPI bus"
+    product_name = "SPI bus"
     requires = ("spidev",)
     busnum = Option(Whole(0, 255), default=0, help="The number of the bus: 0 for /dev/spidev0.…")
 

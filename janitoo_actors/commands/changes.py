@@ -15,6 +15,8 @@ from janitoo_actors.commands.tables import printable
 from janitoo_actors.control.client import NoServerError, NotServedError, connect
 from janitoo_actors.control.wire import ErrorCode
 
+NO_DIFFERENCE: Final = "no difference: the server runs what is in the file"
+NOTHING_CHANGED: Final = "nothing has changed"
 _TIMEOUT: Final = 60.0
 _DONE: Final = 0
 _FAILED: Final = 1
@@ -57,7 +59,7 @@ def ask(args: argparse.Namespace, request: str, prog: str) -> Asked:
         with connect(args.file, args.socket) as control:
             return Asked(_DONE, control.ask(request, args.timeout))
     except NotServedError as error:
-        code = _MISTAKES if error.details and error.code == ErrorCode.REFUSED else _FAILED
+        code = refusal_code(error)
         said, lines = {"code": error.code, "message": str(error), "details": list(error.details)}, error.details
         message = str(error)
     except NoServerError as error:
@@ -67,6 +69,24 @@ def ask(args: argparse.Namespace, request: str, prog: str) -> Asked:
         for line in (*lines, message):
             print(printable(f"{prog}: {line}"), file=sys.stderr)
     return Asked(code, None, said)
+
+
+def refusal_code(error: NotServedError) -> int:
+    """The exit code of what a server does not do: of its own where the file has mistakes."""
+    return _MISTAKES if error.details and error.code == ErrorCode.REFUSED else _FAILED
+
+
+def change_lines(result: Mapping[str, Any], nothing: str) -> list[str]:
+    """The result of `diff` or `reload` in words.
+
+    Args:
+        nothing: what to say where nothing is different.
+    """
+    lines = list(result["lines"]) or [nothing]
+    for each in result["outcomes"]:
+        reason = f": {each['reason']}" if each["reason"] else ""
+        lines.append(f"[{each['bus']}] {each['online']} of {each['nodes']} nodes are online{reason}")
+    return lines
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -13,7 +13,6 @@ from janitoo_actors.commands.tables import printable
 if TYPE_CHECKING:
     # Imported when a file is to be examined, not for `--help`.
     from janitoo_actors.commands.arguments import BrokerAddress
-    from janitoo_actors.configuration.examination import Report
     from janitoo_actors.configuration.model import ServerConfig
 
 
@@ -39,13 +38,13 @@ def run(args: argparse.Namespace) -> int:
         if not broker["answers"]:
             report = report.with_error(broker["said"])
     if args.json:
-        sys.stdout.write(f"{json.dumps(_document(report, broker), indent=2)}\n")
+        sys.stdout.write(f"{json.dumps({**report.document(), 'broker': broker}, indent=2)}\n")
     else:
         for finding in report.findings:
             print(printable(str(finding)))
         if broker is not None and broker["answers"]:
             print(printable(broker["said"]))
-        print(_summary(report))
+        print(printable(report.summary))
     return report.exit_code
 
 
@@ -75,30 +74,3 @@ def _refusal(address: BrokerAddress) -> str | None:
     except ToolError as error:
         return str(error)
     return None
-
-
-def _document(report: Report, broker: dict[str, Any] | None) -> dict[str, Any]:
-    config = report.config
-    return {
-        "file": str(report.path),
-        "exit_code": report.exit_code,
-        "service": None if config is None else config.system.service,
-        "buses": list(report.buses),
-        "findings": [finding.document() for finding in report.findings],
-        "broker": broker,
-    }
-
-
-def _summary(report: Report) -> str:
-    warnings = len(report.findings) - report.errors
-    counts = f"{_count(report.errors, 'error')}, {_count(warnings, 'warning')}"
-    if report.config is None:
-        return f"{counts}: the server would not start"
-    if not report.config.all_buses:
-        return f"{counts}: the server would work; it has no buses"
-    works = ", ".join(report.buses) or "none of its buses"
-    return f"{counts}: {printable(works)} would work"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from janitoo_actors.commands.changes import add_server_arguments, ask, print_json, print_lines
+from janitoo_actors.commands.changes import (
+    NO_DIFFERENCE,
+    add_server_arguments,
+    ask,
+    change_lines,
+    print_json,
+    print_lines,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(asked)
     elif asked.result is not None:
-        print_lines(asked.result["lines"] or ["no difference: the server runs what is in the file"])
+        print_lines(change_lines(asked.result, NO_DIFFERENCE))
     return asked.code

@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(text)
         return 0
     _write(args.output, text)
-    print(f"{args.output} is written. See what it does: janitoo check {args.output}")
+    print(f"{args.output} is written, with every component: remove those that you have not.")
+    print(f"See what is missing, as the numbers of pins: janitoo check {args.output}")
     return 0
 
 

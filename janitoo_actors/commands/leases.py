@@ -12,8 +12,7 @@ from typing import Final
 from janitoo_actors.commands import arguments
 from janitoo_actors.commands.asking import ask_primary, in_order
 from janitoo_actors.commands.client import ToolError, open_requester
-from janitoo_actors.commands.network import ago
-from janitoo_actors.commands.tables import Column, render
+from janitoo_actors.commands.tables import Column, ago, render
 from janitoo_actors.protocol.resolv import LookUp
 
 _COLUMNS: Final = (

@@ -22,6 +22,8 @@ READER_GONE: Final = 141
 _COMMANDS: Final = {
     "run": "run the buses of a configuration file",
     "reload": "have a running server take over its changed file",
+    "console": "look into a running server, and act on it",
+    "top": "watch a running server on a live screen",
     "query": "ask nodes, and read and write values",
     "network": "show the map of the network: every node, its state, and when it was last heard of",
     "spy": "print the messages of the network as they come",
@@ -29,6 +31,15 @@ _COMMANDS: Final = {
     "check": "say everything that is wrong with a configuration file, and start nothing",
     "config": "show what holds in a configuration file, compare it with its server, or print one to start from",
 }
+
+_PAGES: Final = {
+    "run": "configuration.md",
+    "reload": "configuration.md",
+    "console": "console.md",
+    "top": "top.md",
+    "network": "network.md",
+}
+"""The page in docs/ that a command is explained on, where it is not `tools.md`."""
 
 
 class Command(Protocol):
@@ -42,7 +53,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`janitoo run|reload|check|config|query|network|spy|collect …`. Blocks until it is done; returns its exit code.
+    """`janitoo run|reload|console|top|…`, as `_COMMANDS` says. Blocks until it is done; returns its exit code.
 
     Raises:
         SystemExit: with 2 for wrong arguments, with 0 after `--help` and `--version`.
@@ -56,16 +67,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _janitoo(argv: Sequence[str] | None) -> int:
     given = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(prog="janitoo", description="Home automation on the Janitoo network.")
+    parser = argparse.ArgumentParser(
+        prog="janitoo",
+        description="Home automation on the Janitoo network.",
+        epilog="First steps are in README.md, all commands in docs/tools.md, the configuration file in "
+        "docs/configuration.md of the sources.",
+    )
     parser.add_argument("--version", action="version", version=f"janitoo {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((each for each in given if each in _COMMANDS), None)
     module: Command | None = None
     for name, summary in _COMMANDS.items():
-        command_parser = commands.add_parser(name, help=summary, description=_sentence(summary))
+        command_parser = commands.add_parser(name, help=summary, description=_sentence(summary), epilog=_more(name))
         if name == chosen:
             module = _load(name)
             module.add_arguments(command_parser)
+    if not given:
+        parser.print_help(sys.stderr)
+        parser.exit(2, "\njanitoo: expected one of these commands\n")
+    if not given[0].startswith("-") and given[0] not in _COMMANDS:
+        from janitoo_actors.suggest import did_you_mean
+
+        near, names = did_you_mean(given[0], _COMMANDS), ", ".join(_COMMANDS)
+        parser.error(f"there is no command {given[0]!r}{near or f': expected one of {names}'}")
     args = parser.parse_args(given)
     # parse_args has ended the program where no command was given.
     assert module is not None
@@ -96,7 +120,7 @@ def _tool(name: str, argv: Sequence[str] | None) -> int:
         module = _load(name)
     except KeyboardInterrupt:
         return INTERRUPTED
-    parser = argparse.ArgumentParser(prog=prog, description=_sentence(_COMMANDS[name]))
+    parser = argparse.ArgumentParser(prog=prog, description=_sentence(_COMMANDS[name]), epilog=_more(name))
     module.add_arguments(parser)
     return _run_tool(module, parser.parse_args(argv), prog)
 
@@ -135,6 +159,10 @@ def _discard_stdout() -> None:
 
 def _sentence(summary: str) -> str:
     return f"{summary[0].upper()}{summary[1:]}."
+
+
+def _more(name: str) -> str:
+    return f"More of it is in docs/{_PAGES.get(name, 'tools.md')}."
 
 
 if __name__ == "__main__":

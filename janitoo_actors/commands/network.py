@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from janitoo_actors.commands import arguments
-from janitoo_actors.commands.tables import Column, printable, render
+from janitoo_actors.commands.tables import Column, ago, printable, render
 
 if TYPE_CHECKING:
     # What needs the MQTT library waits until it is needed: `--help` does without.
@@ -29,9 +29,6 @@ _DRAW_EVERY: Final = 1.0
 # Those between last for a moment.
 _WORTH_A_LINE: Final = frozenset({"BROADCAST_NODES", "RESOLV", "STARTED"})
 _CLEAR: Final = "\x1b[H\x1b[2J"
-_MINUTE: Final = 60
-_HOUR: Final = 3600
-_DAY: Final = 86_400
 _COLUMNS: Final = (
     Column("hadd", 10),
     Column("state", 8),
@@ -196,16 +193,6 @@ class _Watch:
             values = sum(1 for _ in node.every_value())
             nodes[str(node.hadd)] = {**node.info, "age": None if age is None else round(age, 1), "values": values}
         return {"has_primary": not self._engine.is_failed, "nodes": nodes}
-
-
-def ago(seconds: float | None) -> str:
-    """How long ago, for people: `3 s`, `12 min`, `5 h`, `2 d`."""
-    if seconds is None:
-        return "never"
-    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= unit:
-            return f"{seconds // unit:.0f} {name}"
-    return f"{seconds:.0f} s"
 
 
 def _line(event: Event, *, as_json: bool) -> str | None:

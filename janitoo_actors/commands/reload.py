@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from janitoo_actors.commands.changes import Asked, add_server_arguments, ask, print_json, print_lines
+from janitoo_actors.commands.changes import (
+    NOTHING_CHANGED,
+    Asked,
+    add_server_arguments,
+    ask,
+    change_lines,
+    print_json,
+    print_lines,
+)
 from janitoo_actors.commands.tables import printable
 
 
@@ -26,9 +34,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(asked: Asked) -> None:
     assert asked.result is not None
-    print_lines(asked.result["lines"] or ["nothing has changed"])
-    for each in asked.result["outcomes"]:
-        reason = f": {each['reason']}" if each["reason"] else ""
-        print_lines([f"[{each['bus']}] {each['online']} of {each['nodes']} nodes are online{reason}"])
+    print_lines(change_lines(asked.result, NOTHING_CHANGED))
     for warning in asked.result["warnings"]:
         print(printable(f"janitoo reload: warning: {warning}"), file=sys.stderr)

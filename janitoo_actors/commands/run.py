@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
@@ -12,20 +11,20 @@ import time
 from enum import IntEnum
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final
 
 import structlog
 
 from janitoo_actors import logs
+from janitoo_actors.commands.wakeups import Wakeups
 from janitoo_actors.commands.welcome import welcome
 from janitoo_actors.configuration.fallback import load_or_fall_back
 from janitoo_actors.configuration.ini import ConfigurationFileError
 from janitoo_actors.configuration.model import LogFormat, ServerConfig
 from janitoo_actors.configuration.registry import Registry
-from janitoo_actors.control.requests import standard_requests
 from janitoo_actors.control.server import ControlServer
+from janitoo_actors.control.standard import standard_requests
 from janitoo_actors.control.wire import SOCKET
 from janitoo_actors.errors import ConfigurationError, JanitooError, said
 from janitoo_actors.runtime.reload import ReloadRefusedError
@@ -97,13 +96,16 @@ def _run(args: argparse.Namespace, config: ServerConfig, lock: ServerLock) -> in
         print(f"janitoo: {error}", file=sys.stderr)
         return Exit.CONFIG
     _tell(config, lock)
-    # One queue for all that ends a wait: `put` is safe in a signal's handler, where a lock could deadlock.
-    wakeups: SimpleQueue[None] = SimpleQueue()
-    signals = _Signals(wakeups)
+    with Wakeups() as wakeups:
+        return _run_until_ended(args, config, lock, wakeups)
+
+
+def _run_until_ended(args: argparse.Namespace, config: ServerConfig, lock: ServerLock, wakeups: Wakeups) -> int:
+    signals = _Signals()
     log = structlog.get_logger()
     server = Server(
         config,
-        on_ended=lambda: wakeups.put(None),
+        on_ended=wakeups.wake,
         apply_logging=partial(logs.configure, log_format=args.log_format),
     )
     control: ControlServer | None = None
@@ -112,7 +114,7 @@ def _run(args: argparse.Namespace, config: ServerConfig, lock: ServerLock) -> in
         if not args.quiet and _log_format(args, config) is LogFormat.CONSOLE:
             _settle(server, signals, wakeups)
         while not _ends(server, signals):
-            wakeups.get()
+            wakeups.wait()
     finally:
         if control is not None:
             control.close()
@@ -196,12 +198,11 @@ def _reload(server: Server) -> None:
         structlog.get_logger().error("reload_failed", source="SIGHUP", error=said(error))
 
 
-def _settle(server: Server, signals: _Signals, wakeups: SimpleQueue[None]) -> None:
+def _settle(server: Server, signals: _Signals, wakeups: Wakeups) -> None:
     """Wait until the nodes are up, and print what there is."""
     due = time.monotonic() + SETTLE_TIMEOUT
     while not server.settled() and time.monotonic() < due:
-        with contextlib.suppress(Empty):
-            wakeups.get(timeout=_LOOK_EVERY)
+        wakeups.wait(_LOOK_EVERY)
         if _ends(server, signals):
             return
     print(welcome(server), flush=True)
@@ -214,11 +215,10 @@ class _Signals:
         received: whether one has come that ends it.
     """
 
-    def __init__(self, wakeups: SimpleQueue[None]) -> None:
+    def __init__(self) -> None:
         self.received = False
         self._hung_up = False
         self._on_terminal = _has_terminal()
-        self._wakeups = wakeups
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
         signal.signal(signal.SIGHUP, self._handle_hangup)
@@ -236,14 +236,12 @@ class _Signals:
 
     def _handle_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._hung_up = True
-        self._wakeups.put(None)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.received:
             # The second one: at once, without a word to the network; the wills speak.
             os._exit(128 + number)
         self.received = True
-        self._wakeups.put(None)
 
 
 def _has_terminal() -> bool:

@@ -15,6 +15,10 @@ MAX_CELL: Final = 200
 """Characters of one cell that are shown; `--output json` has the rest. Longer ones would push the columns
 of every other row off the terminal."""
 
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -96,3 +100,13 @@ def _character_width(character: str) -> int:
         # It sits on the character before it.
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def ago(seconds: float | None) -> str:
+    """How long ago, for people: `3 s`, `12 min`, `5 h`, `2 d`."""
+    if seconds is None:
+        return "never"
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= unit:
+            return f"{seconds // unit:.0f} {name}"
+    return f"{seconds:.0f} s"

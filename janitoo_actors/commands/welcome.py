@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from janitoo_actors.runtime.values import NodeValue, Role
 
 _MOST_NODES: Final = 40
 _MOST_DATA: Final = 90
+_CONSOLE: Final = ("rich", "textual")
+"""What the extra for the console and the live screen brings."""
 
 
 def welcome(server: Server) -> str:
@@ -58,6 +61,10 @@ def _lines(server: Server) -> Iterator[str]:
     yield ""
     options = _options(broker)
     prefix = _prefix()
+    if all(find_spec(library) for library in _CONSOLE):
+        file = shlex.quote(str(server.config.path))
+        yield f"  {prefix}janitoo console {file} tree"
+        yield f"  {prefix}janitoo top {file}"
     yield f"  {prefix}jnt_query network{options}"
     if nodes:
         hadd = nodes[0].hadd

@@ -9,7 +9,7 @@ from typing import Any, Final
 from janitoo_actors.api.bus import Bus
 from janitoo_actors.api.device import Device
 from janitoo_actors.api.options import HIDDEN
-from janitoo_actors.api.schema import Applies, Option, Section, option_of
+from janitoo_actors.api.schema import INDEX, Applies, Option, Section, option_of
 from janitoo_actors.api.types import seconds, to_text
 from janitoo_actors.api.values import Setting
 from janitoo_actors.configuration.model import BrokerKind, BusConfig, NodeConfig, ServerConfig, SystemConfig
@@ -345,6 +345,10 @@ def node_texts(node: NodeConfig, device_class: type[Device], *, own: bool = Fals
     device = device_class(node.uuid, node.options)
     for key, option in device_class.options.items():
         data = device.option(key)
+        if option.of:
+            # Of the instances that have their own.
+            texts |= {key.replace(INDEX, str(index)): option.type.text(each) for index, each in data.items()}
+            continue
         texts[key] = None if data is None else option.type.text(data)
     for uuid, value in device_class.values.items():
         if isinstance(value, Setting):

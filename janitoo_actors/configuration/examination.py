@@ -80,6 +80,28 @@ class Report:
             return UNUSABLE
         return LEFT_OUT if self.errors else OK
 
+    @property
+    def summary(self) -> str:
+        """All of it in a line."""
+        counts = f"{_count(self.errors, 'error')}, {_count(len(self.findings) - self.errors, 'warning')}"
+        if self.config is None:
+            return f"{counts}: the server would not start"
+        if not self.config.all_buses:
+            return f"{counts}: the server would work; it has no buses"
+        if not self.buses:
+            return f"{counts}: none of its buses would work in full"
+        return f"{counts}: {', '.join(self.buses)} would work"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "file": str(self.path),
+            "exit_code": self.exit_code,
+            "service": None if self.config is None else self.config.system.service,
+            "buses": list(self.buses),
+            "findings": [finding.document() for finding in self.findings],
+        }
+
     def with_error(self, text: str) -> Report:
         """The same, with one more error that is about no line of the file."""
         finding = Finding(Severity.ERROR, Problem(self.path, None, None, None, text))
@@ -141,5 +163,9 @@ def _lacking(path: Path, bus: BusConfig) -> Iterator[Problem]:
 
 def _lacking_of(path: Path, bus: str, device: Device) -> Iterator[Problem]:
     libraries = list(machine.missing_libraries(type(device), device.oid or bus))
-    for text in (*libraries, *machine.missing_devices(device)):
+    for text in (*libraries, *machine.missing_devices(device, path)):
         yield Problem(path, device.uuid, None, None, text)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = "janitoo-actors"
@@ -25,4 +28,17 @@ def extra_of(oid: str) -> str | None:
 def how_to_install(oid: str) -> str:
     """The command that installs what a bus or a component needs; empty where nothing is known of it."""
     extra = extra_of(oid)
-    return "" if extra is None else f"pip install '{PACKAGE}[{extra}]'"
+    return "" if extra is None else install(extra)
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra where this Python looks for it."""
+    return f"{pip()} install '{PACKAGE}[{extra}]'"
+
+
+def pip() -> str:
+    """The pip of this Python as one types it: with its folder, where it is that of a virtual environment which the
+    shell does not know of. The system's own pip would install elsewhere, or refuse to."""
+    if sys.prefix == sys.base_prefix or os.environ.get("VIRTUAL_ENV") == sys.prefix:
+        return "pip"
+    return str(Path(sys.prefix, "bin", "pip"))

@@ -22,26 +22,43 @@ def missing_libraries(device_class: type[Device], oid: str) -> Iterator[str]:
     for module in device_class.requires:
         package = module.partition(".")[0]
         if find_spec(package) is None:
-            command = how_to_install(oid) or f"install the package that brings {package}"
+            command = how_to_install(_whose(module, device_class, oid)) or f"install the package that brings {package}"
             yield f"{oid} needs the library {module}, which is not installed: {command}"
 
 
-def missing_devices(device: Device) -> Iterator[str]:
-    """A sentence for each device or file that a driver needs and would not get."""
+def _whose(module: str, device_class: type[Device], oid: str) -> str:
+    """The oid of the bus or component that imports a library: of an aggregate, that of one of its parts."""
+    parts = device_class.parts if issubclass(device_class, Bus) else ()
+    return next((_whose(module, part, part.oid) for part in parts if module in part.requires), oid)
+
+
+def missing_devices(device: Device, file: Path) -> Iterator[str]:
+    """A sentence for each device or file that a driver needs and would not get.
+
+    Args:
+        file: the configuration file: what its own running server has is no trouble.
+    """
     try:
         needs = list(device.takes_all() if isinstance(device, Bus) else device.takes())
     except Exception as error:  # noqa: BLE001 - it is the driver's, and a bug there is its bus's
         yield f"the driver {type(device).__name__} failed to say what it takes: {said(error)}"
         return
     for need in needs:
-        problem = trouble_with(need)
+        problem = _trouble_with(need, str(file.absolute()))
         if problem is not None:
             yield problem
 
 
-def trouble_with(need: Hardware) -> str | None:
+def _trouble_with(need: Hardware, file: str) -> str | None:
     """Why a driver would not get a device; None where it would."""
-    return _inaccessible(need) or _taken(need) or _unopenable(need)
+    problem = _inaccessible(need)
+    if problem is not None:
+        return problem
+    # That of another bus or server; one that this user may see.
+    taken = holder(need) if need.key else None
+    if taken is None:
+        return _unopenable(need)
+    return None if taken.file == file else f"{need} is taken by {taken}"
 
 
 def _inaccessible(need: Hardware) -> str | None:
@@ -53,12 +70,6 @@ def _inaccessible(need: Hardware) -> str | None:
     if not os.access(path, os.R_OK | (os.W_OK if need.writes else 0)):
         return f"{path} may not be {'read and written' if need.writes else 'read'}{_who_may(path)}"
     return None
-
-
-def _taken(need: Hardware) -> str | None:
-    """Whether another bus has it; one that this user may see."""
-    taken = holder(need) if need.key else None
-    return f"{need} is taken by {taken}" if taken is not None else None
 
 
 def _unopenable(need: Hardware) -> str | None:

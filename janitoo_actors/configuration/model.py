@@ -110,6 +110,7 @@ class SystemConfig:
     read_timeout: float
     max_backoff: float
     auto_reload: bool = False
+    metrics_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,13 @@ class SystemSection(Section):
         applies=Applies.IN_PLACE,
         example="True",
     )
+    metrics_port = Option(
+        Whole(0, 65535),
+        help="Give the figures of the server by HTTP, on this port of 127.0.0.1, for Prometheus; 0: do not",
+        default=0,
+        applies=Applies.IN_PLACE,
+        example="9464",
+    )
     slow_start = deprecated("buses start side by side, and none waits for another")
     loop_sleep = deprecated("nothing here loops: values are polled when they are due")
     user = deprecated("the service manager says who runs the server, with User= in the unit")
@@ -189,6 +196,7 @@ def read_system(ini: IniFile, problems: list[Problem], warnings: list[Problem]) 
         read_timeout=read.read_timeout,
         max_backoff=read.max_backoff,
         auto_reload=read.auto_reload,
+        metrics_port=read.metrics_port,
     )
 
 

@@ -18,6 +18,7 @@ _FIRST_BUS: Final = 121
 _HEAD: Final = """\
 # A Janitoo server. Start it with: janitoo run FILE. See what is wrong with it: janitoo check FILE.
 # Keys with a # before them are not set: they show their default, or an example. Remove the # to set one.
+# Every component is here: remove those that you have not, with their sections.
 """
 
 

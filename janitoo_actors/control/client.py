@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from janitoo_actors.control.wire import MOST_REPLY, SOCKET, ErrorCode, encode_request, socket_address
 from janitoo_actors.errors import JanitooError, TemporaryError, said
-from janitoo_actors.runtime_dir import running_server
+from janitoo_actors.runtime_dir import running_server, running_servers
 
 _CONNECT_TIMEOUT: Final = 5
+_PING_TIMEOUT: Final = 3.0
 
 
 class NoServerError(TemporaryError):
@@ -47,7 +49,8 @@ class Control:
         Raises:
             NoServerError: nobody listens there.
         """
-        self._of = of
+        self.path = path
+        self.of = self._of = of
         self._rest = b""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -68,6 +71,12 @@ class Control:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the server. Any thread; who waits for an answer on another one is told that the server has gone."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def ask(self, request: str, timeout: float, **data: Any) -> Mapping[str, Any]:
@@ -80,14 +89,43 @@ class Control:
         try:
             self._socket.settimeout(timeout)
             self._socket.sendall(encode_request(request, data))
+        except OSError as error:
+            raise NoServerError(f"the server of {self._of} has gone: {said(error)}") from error
+        result, _ = self._reply(timeout)
+        return result
+
+    def stream(
+        self, request: str, timeout: float, **data: Any
+    ) -> Generator[Mapping[str, Any], None, Mapping[str, Any]]:
+        """Ask for a stream: gives what comes, and returns the last reply. Who ends it early has to connect anew.
+
+        Args:
+            timeout: for how long nothing may come.
+
+        Raises:
+            as `ask`.
+        """
+        try:
+            self._socket.sendall(encode_request(request, data))
+        except OSError as error:
+            raise NoServerError(f"the server of {self._of} has gone: {said(error)}") from error
+        while True:
+            result, more = self._reply(timeout)
+            if not more:
+                return result
+            yield result
+
+    def _reply(self, timeout: float) -> tuple[Mapping[str, Any], bool]:
+        """The next reply, and whether more of the same request come."""
+        try:
+            self._socket.settimeout(timeout)
             reply = json.loads(self._line())
         except TimeoutError:
             raise NoServerError(f"the server of {self._of} has not answered within {timeout:g} s") from None
         except (OSError, ValueError) as error:
             raise NoServerError(f"the server of {self._of} has gone: {said(error)}") from error
         if reply.get("ok") is True:
-            result: Mapping[str, Any] = reply["result"]
-            return result
+            return reply["result"], reply.get("more") is True
         why = reply.get("error", {})
         code, message = why.get("code", ErrorCode.FAILED.value), why.get("message", "no word of why")
         raise NotServedError(code, message, tuple(why.get("details", ())))
@@ -117,6 +155,22 @@ def connect(file: Path, at: Path | None = None) -> Control:
     if at is None:
         server = running_server(file)
         if server is None:
-            raise NoServerError(f"no server of {file} is running; start it with: janitoo run {file}")
+            advice = f"start it with: janitoo run {file}" if file.exists() else "there is no such file: check its path"
+            raise NoServerError(f"no server of {file} is running; {advice}")
         at = server.path(SOCKET)
     return Control(at, str(file))
+
+
+def connect_only() -> Control:
+    """Connect to the one server that runs on this machine.
+
+    Raises:
+        NoServerError: there is none, or there are several.
+    """
+    servers = running_servers()
+    if not servers:
+        raise NoServerError("no server is running: start one with janitoo run, or name its file")
+    if len(servers) > 1:
+        files = ", ".join(str(each.file) for each in servers)
+        raise NoServerError(f"{len(servers)} servers are running: say which by its file: {files}")
+    return Control(servers[0].path(SOCKET), str(servers[0].file))

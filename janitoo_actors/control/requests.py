@@ -1,24 +1,16 @@
-"""The requests that the control socket serves: a registry, and the first of them.
+"""The registry of the requests that the control socket serves, and who may ask.
 
-A further request is a dataclass with its keys, a function that serves it, and a line in a registry: `Registry.add`.
+A further request is a dataclass with its keys, a function that serves it, and `Requests.add`; `standard` has them all.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from janitoo_actors import __version__
-from janitoo_actors.api.options import HIDDEN
-from janitoo_actors.configuration.changes import Plan, bus_texts, is_secret, node_texts, system_texts
-from janitoo_actors.configuration.model import BusConfig, NodeConfig
-from janitoo_actors.control.wire import VERSION, ErrorCode, RequestError
-from janitoo_actors.runtime.buses import ServerEndingError
-from janitoo_actors.runtime.reload import ReloadBusyError, ReloadRefusedError
+from janitoo_actors.control.wire import ErrorCode, RequestError
 from janitoo_actors.runtime.server import Server
 from janitoo_actors.suggest import did_you_mean
 
@@ -51,6 +43,8 @@ class Served(Generic[R]):
         kind: the dataclass of its keys.
         serve: called with the server, the request and who asks, on a thread of the client; gives a dataclass. It may
             block, and must not wait for an actor without a deadline. It raises RequestError where it cannot serve.
+            A stream is a generator: it gives what it has, or None where there is nothing for a moment; is sent whether
+            it is to end; and returns the last reply. It is begun after all that may be refused.
     """
 
     kind: type[R]
@@ -75,185 +69,3 @@ class Requests:
         except KeyError:
             hint = did_you_mean(name[:80], self._served) or f"; there are: {', '.join(sorted(self._served))}"
             raise RequestError(ErrorCode.UNKNOWN, f"there is no request {name[:80]!r}{hint}") from None
-
-
-def standard_requests() -> Requests:
-    """The requests of every server."""
-    requests = Requests()
-    requests.add("ping", Ping, Access.READ, _ping)
-    requests.add("config", Config, Access.READ, _config)
-    requests.add("diff", Diff, Access.READ, _diff)
-    requests.add("reload", Reload, Access.ACT, _reload)
-    return requests
-
-
-# -- ping ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Are you there?"""
-
-
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """The server is: who it is, and for how many seconds it has run."""
-
-    protocol: int
-    release: str
-    pid: int
-    service: str
-    file: str
-    up: float
-
-
-def _ping(server: Server, _ping: Ping, _peer: Peer) -> Pong:
-    config = server.config
-    file = os.path.abspath(config.path)
-    return Pong(
-        VERSION, __version__, os.getpid(), config.system.service, file, round(time.monotonic() - server.started, 1)
-    )
-
-
-# -- config ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What is the configuration that runs?"""
-
-
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """The configuration that runs, every key by its section, defaults included; passwords are masked.
-
-    Attributes:
-        waiting: the buses that have something of it waiting for their restart.
-    """
-
-    file: str
-    sections: Mapping[str, Mapping[str, str | None]]
-    waiting: Sequence[str]
-
-
-def _config(server: Server, _config: Config, _peer: Peer) -> Configured:
-    config = server.config
-    system = system_texts(config.system)
-    if system["broker_password"]:
-        system["broker_password"] = HIDDEN
-    sections: dict[str, Mapping[str, str | None]] = {"system": system}
-    for bus in config.all_buses:
-        sections[bus.section] = {**bus_texts(bus), **_of_node(bus.node, bus.bus_class)}
-        for each in bus.components:
-            sections[each.node.uuid] = _of_node(each.node, each.component_class)
-    return Configured(os.path.abspath(config.path), sections, server.running.held)
-
-
-def _of_node(node: NodeConfig, device_class: Any) -> dict[str, str | None]:
-    texts = node_texts(node, device_class)
-    return {key: HIDDEN if text and is_secret(key, device_class) else text for key, text in texts.items()}
-
-
-# -- diff and reload -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Diff:
-    """What would a reload do?"""
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """Have the server run what its file says."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyChange:
-    """One key that is different; passwords are masked."""
-
-    section: str
-    key: str
-    old: str | None
-    new: str | None
-    applied: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a bus that was started or restarted."""
-
-    bus: str
-    online: int
-    nodes: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What a reload does, or has done.
-
-    Attributes:
-        lines: all of it in words, for people.
-        added, removed, restarted: the sections of buses.
-        changes: every key that is different in buses that were there, and in `[system]`.
-        log: whether the sections of the log are read again.
-        outcomes: of a reload: what came of the buses that it has started.
-        warnings: what is odd in the file, and does no harm.
-    """
-
-    lines: Sequence[str]
-    added: Sequence[str]
-    removed: Sequence[str]
-    restarted: Sequence[str]
-    changes: Sequence[KeyChange]
-    log: bool
-    outcomes: Sequence[Outcome] = ()
-    warnings: Sequence[str] = ()
-
-
-def _diff(server: Server, _diff: Diff, _peer: Peer) -> Changed:
-    try:
-        return _changed(server.plan())
-    except ReloadRefusedError as error:
-        raise _refused(error) from error
-
-
-def _reload(server: Server, _reload: Reload, peer: Peer) -> Changed:
-    try:
-        done = server.reload(f"the control socket, by user {peer.uid}")
-    except ReloadRefusedError as error:
-        raise _refused(error) from error
-    except (ReloadBusyError, ServerEndingError) as error:
-        raise RequestError(ErrorCode.BUSY, str(error)) from error
-    # None only where it is asked for others' changes alone.
-    assert done is not None
-    outcomes = [Outcome(each.section, each.online, each.nodes, each.reason) for each in done.outcomes]
-    return _changed(done.plan, outcomes, [str(each) for each in done.warnings])
-
-
-def _refused(error: ReloadRefusedError) -> RequestError:
-    count = len(error.problems)
-    message = f"the file has {count} mistake{'' if count == 1 else 's'}, and nothing is changed"
-    return RequestError(ErrorCode.REFUSED, message, error.problems)
-
-
-def _changed(plan: Plan, outcomes: Sequence[Outcome] = (), warnings: Sequence[str] = ()) -> Changed:
-    changes = [
-        *plan.system,
-        *plan.waiting,
-        *(change for each in (*plan.restarted, *plan.tuned, *plan.asking) for change in each.changes),
-    ]
-    return Changed(
-        lines=plan.lines(),
-        added=_sections(plan.added),
-        removed=_sections(plan.removed),
-        restarted=_sections([each.bus for each in plan.restarted]),
-        changes=[KeyChange(each.section, each.key, each.old, each.new, each.applied.value) for each in changes],
-        log=plan.logging,
-        outcomes=outcomes,
-        warnings=warnings,
-    )
-
-
-def _sections(buses: Sequence[BusConfig]) -> list[str]:
-    return [bus.section for bus in buses]

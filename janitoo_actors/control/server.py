@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import grp
 import os
 import pwd
+import select
 import socket
 import struct
 import threading
 import time
 import traceback
+from collections.abc import Callable, Generator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +36,7 @@ from janitoo_actors.runtime.repeats import Repeats
 from janitoo_actors.runtime.server import Server
 
 MOST_CLIENTS: Final = 16
+MOST_STREAMS: Final = 8
 LINE_TIMEOUT: Final = 5.0
 """Seconds in which a request that has begun must be complete, and a reply be taken."""
 IDLE_TIMEOUT: Final = 3600.0
@@ -66,6 +71,7 @@ class ControlServer:
         self._log_lock = threading.Lock()
         self._lock = threading.Lock()
         self._clients: list[_Client] = []
+        self._streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._closing = threading.Event()
         with socket_address(path) as address:
             self._socket, self._inode = _listen(path, address)
@@ -139,8 +145,12 @@ class ControlServer:
         with self._lock, contextlib.suppress(ValueError):
             self._clients.remove(client)
 
-    def serve(self, line: bytes, peer: Peer) -> bytes:
-        """The reply to one request, whatever it is."""
+    def serve(self, line: bytes, peer: Peer, asks_more: Callable[[], bool]) -> Generator[bytes, None, None]:
+        """The replies to one request, whatever it is: one, or those of a stream.
+
+        Args:
+            asks_more: whether the client has gone or asks for something else already, which ends a stream.
+        """
         identity: Any = None
         try:
             envelope = parse_envelope(line)
@@ -149,14 +159,38 @@ class ControlServer:
             self._check(served.access, peer, envelope.request)
             request = decode(served.kind, envelope.data)
             if served.access is Access.ACT:
-                self._log.info("control_act", request=envelope.request, uid=peer.uid, pid=peer.pid)
-            return encode_reply(identity, served.serve(self._server, request, peer))
+                about = _words_of(request)
+                self._log.info("control_act", request=envelope.request, uid=peer.uid, pid=peer.pid, **about)
+            reply = served.serve(self._server, request, peer)
+            if isinstance(reply, Generator):
+                yield from self._stream(identity, reply, asks_more)
+            else:
+                yield encode_reply(identity, reply)
         except RequestError as error:
-            return encode_error(identity, error)
+            yield encode_error(identity, error)
         except Exception as error:  # noqa: BLE001 - a bug in one request must not end the client, nor this thread
             bug = "".join(traceback.format_exception(error))
             self._failed("serve", "control_failed", said(error), traceback=bug)
-            return encode_error(identity, RequestError(ErrorCode.FAILED, said(error)))
+            yield encode_error(identity, RequestError(ErrorCode.FAILED, said(error)))
+
+    def _stream(
+        self, identity: Any, stream: Generator[Any, bool, Any], asks_more: Callable[[], bool]
+    ) -> Generator[bytes, None, None]:
+        if not self._streams.acquire(blocking=False):
+            raise RequestError(ErrorCode.BUSY, f"{MOST_STREAMS} streams are served")
+        try:
+            # Its `finally` runs however this ends.
+            with contextlib.closing(stream):
+                item = next(stream)
+                while not self.is_closing:
+                    if item is not None:
+                        yield encode_reply(identity, item, more=True)
+                    item = stream.send(asks_more())
+            raise RequestError(ErrorCode.BUSY, "the server is stopping")
+        except StopIteration as end:
+            yield encode_reply(identity, end.value)
+        finally:
+            self._streams.release()
 
     def _failed(self, key: str, event: str, error: str, **about: Any) -> None:
         """Log it, once for many: somebody may do it all day."""
@@ -200,8 +234,10 @@ class _Client:
                 if not line:
                     return
                 self.at_work = True
-                reply = self._control.serve(line, peer)
-                self._send(reply)
+                asks_more = functools.partial(self._asks_more, rest)
+                with contextlib.closing(self._control.serve(line, peer, asks_more)) as replies:
+                    for reply in replies:
+                        self._send(reply)
                 self.at_work = False
                 self.since = time.monotonic()
         except RequestError as error:
@@ -212,6 +248,12 @@ class _Client:
         finally:
             self._control.leave(self)
             self.close()
+
+    def _asks_more(self, rest: bytes) -> bool:
+        """Whether the client has sent its next request, or has gone."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        return bool(rest or poll.poll(0))
 
     def send(self, line: bytes) -> None:
         """Send the last reply; nothing where the client has gone."""
@@ -295,6 +337,14 @@ def _remove_stale(path: Path, address: str) -> None:
         except OSError as error:
             raise ControlTakenError(f"{path} is in use: {said(error)}") from error
     raise ControlTakenError(f"another server answers at {path}: is this file running already?")
+
+
+def _words_of(request: Any) -> dict[str, Any]:
+    """What an act is about, for the log: not what is written, which may be a password."""
+    # Not under the names that the log has for things of its own.
+    names = {"path": "about", "level": "to_level"}
+    keys = [each.name for each in fields(request) if each.name != "value"]
+    return {names.get(key, key): getattr(request, key) for key in keys}
 
 
 def _user(uid: int) -> str:

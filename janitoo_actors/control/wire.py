@@ -11,7 +11,7 @@ import os
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -116,9 +116,14 @@ def encode_request(request: str, data: Mapping[str, Any]) -> bytes:
     return json.dumps({"version": VERSION, "request": request, **data}).encode() + b"\n"
 
 
-def encode_reply(identity: Any, reply: Any) -> bytes:
-    """The reply to a request that was served, as a line. Raises RequestError where it is too large."""
-    line = json.dumps({"version": VERSION, "id": identity, "ok": True, "result": plain(reply)}).encode() + b"\n"
+def encode_reply(identity: Any, reply: Any, *, more: bool = False) -> bytes:
+    """The reply to a request that was served, as a line. Raises RequestError where it is too large.
+
+    Args:
+        more: whether it is one of many, and not the last.
+    """
+    envelope = {"version": VERSION, "id": identity, "ok": True, **({"more": True} if more else {})}
+    line = json.dumps({**envelope, "result": plain(reply)}).encode() + b"\n"
     if len(line) > MOST_REPLY:
         raise RequestError(ErrorCode.REFUSED, f"the reply has {len(line)} bytes, more than {MOST_REPLY}: ask for less")
     return line
@@ -133,7 +138,7 @@ def encode_error(identity: Any, error: RequestError) -> bytes:
 def plain(reply: Any) -> Any:
     """A reply in what JSON has: dataclasses as objects, paths as text."""
     if is_dataclass(reply) and not isinstance(reply, type):
-        return plain(asdict(reply))
+        return {each.name: plain(getattr(reply, each.name)) for each in fields(reply)}
     if isinstance(reply, Mapping):
         return {str(key): plain(item) for key, item in reply.items()}
     if isinstance(reply, list | tuple):
@@ -146,6 +151,8 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
 
 
 def _fits(item: Any, hint: Any) -> bool:
+    if hint is Any:
+        return True
     kinds = _kinds(hint)
     if isinstance(item, bool):
         return bool in kinds
@@ -153,6 +160,8 @@ def _fits(item: Any, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
+    if hint is Any:
+        return "anything"
     words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
     return " or ".join(words[kind] for kind in _kinds(hint))
 

@@ -1,7 +1,7 @@
 """Nodes that are not heard of: late, PENDING, FAILED, DEAD.
 
 Source: `protocol.md`, "Heartbeats and the state of a node".
-Nobody is looked at before something of it is due: a heap holds one entry for each node.
+Nobody is looked at before something of it is due: a heap holds an entry for each node, and a few old ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ EVERY: Final = 1.0
 """Seconds between two counts of a late node."""
 FORGET_AFTER: Final = 604_800.0
 """Seconds that a node is FAILED before it is DEAD, and forgotten."""
+_SPARE: Final = 64
+"""Old entries that are not worth being removed."""
 
 _AGES: Final = frozenset(
     {
@@ -158,3 +160,8 @@ class Ageing:
             due = node.since + self._allowed(node)
         node.token = next(self._tokens)
         heapq.heappush(self._heap, (due, node.token, hadd))
+        if len(self._heap) > 2 * len(self._nodes) + _SPARE:
+            # Of a node that is set anew the old entry stays until it is due: of one that is FAILED, for a week.
+            tokens = {each.token for each in self._nodes.values()}
+            self._heap = [entry for entry in self._heap if entry[1] in tokens]
+            heapq.heapify(self._heap)

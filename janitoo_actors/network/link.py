@@ -18,7 +18,7 @@ from janitoo_actors.protocol.leases import refused
 from janitoo_actors.protocol.messages import MalformedRequestError, NodeState, dump
 from janitoo_actors.protocol.resolv import primary_heartbeat
 from janitoo_actors.runtime.messages import Publish
-from janitoo_actors.runtime.mqtt import Arrived, Connected, Disconnected, LoopEnded, MqttConnection
+from janitoo_actors.runtime.mqtt import Arrived, Connected, Disconnected, LoopEnded, MqttConnection, MqttFigures
 from janitoo_actors.runtime.repeats import Repeats
 from supervisors import PinnedActor
 
@@ -45,9 +45,10 @@ class NetworkLink(PinnedActor):
     Args:
         broker: where the broker is.
         settings: role and address.
+        figures: where its connection counts.
     """
 
-    def __init__(self, broker: BrokerConfig, settings: Settings) -> None:
+    def __init__(self, broker: BrokerConfig, settings: Settings, figures: MqttFigures) -> None:
         super().__init__()
         self._broker = broker
         self._settings = settings
@@ -64,6 +65,7 @@ class NetworkLink(PinnedActor):
             will=self._goodbye() if settings.primary else None,
             subscriptions=(*heard, topics.LEASE_REQUESTS, topics.REPLIES) if settings.primary else heard,
             tell=self.tell_self,
+            figures=figures,
         )
 
     def on_start(self) -> None:

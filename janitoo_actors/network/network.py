@@ -18,6 +18,7 @@ from janitoo_actors.network.nodemap import NetworkMap, NodeEntry
 from janitoo_actors.network.states import NetworkState
 from janitoo_actors.protocol.codes import CommandClass, Genre
 from janitoo_actors.protocol.hadd import Hadd
+from janitoo_actors.runtime.mqtt import MqttFigures
 from janitoo_actors.runtime.repeats import Repeats
 
 EventT = TypeVar("EventT", bound=Event)
@@ -34,11 +35,13 @@ class Network:
     Attributes:
         home_id: what the configuration calls it.
         map: what it is made of.
+        mqtt: how its connection does.
     """
 
     def __init__(self, home_id: str = "", *, primary: bool = False) -> None:
         self.home_id = home_id
         self.map = NetworkMap()
+        self.mqtt = MqttFigures()
         self._now = NetworkChanged(NetworkState.STOPPED, primary, not primary, is_failed=False)
         self._subscribers: dict[type[Any], list[Callable[[Any], None]]] = {}
         self._repeats = Repeats(structlog.get_logger())

@@ -43,8 +43,9 @@ def network_child(config: NetworkSection, system: SystemConfig, network: Network
     )
     backoff = Backoff(minimum=min(1.0, system.max_backoff), maximum=system.max_backoff, immediate=1)
     shelf = LeaseShelf()
+    connection = (system.broker, settings, network.mqtt)
     children = [
-        ChildSpec("link", NetworkLink, (system.broker, settings), backoff=backoff, shutdown=_LINK_SHUTDOWN),
+        ChildSpec("link", NetworkLink, connection, backoff=backoff, shutdown=_LINK_SHUTDOWN),
         ChildSpec("map", NetworkActor, (settings, network, shelf.leases), backoff=backoff),
     ]
     if config.is_primary:

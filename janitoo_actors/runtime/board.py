@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from janitoo_actors.api.device import Device
 from janitoo_actors.api.runtime import Product
@@ -17,7 +17,11 @@ from janitoo_actors.configuration.model import BusConfig, NodeConfig
 from janitoo_actors.protocol.codes import Genre
 from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.protocol.messages import Discovery, NodeState
+from janitoo_actors.runtime.mqtt import MqttFigures
 from janitoo_actors.runtime.values import NodeValue, Role, node_values
+
+if TYPE_CHECKING:
+    from janitoo_actors.runtime.remote import Remote
 
 _SETTLED: Final = frozenset({NodeState.ONLINE, NodeState.OFFLINE})
 
@@ -32,6 +36,7 @@ class Node:
         values: by uuid, in the order of the replies of originals.
         state: as heartbeats say it.
         reason: why it is not online, for people; empty where it is.
+        beat_at: when it has beaten last, in `time.monotonic()`; 0 where it has not.
         product: what its device has told of itself.
     """
 
@@ -42,6 +47,7 @@ class Node:
         self.values: Mapping[str, NodeValue] = {value.uuid: value for value in node_values(config, device_class)}
         self.state = NodeState.BOOT
         self.reason = ""
+        self.beat_at = 0.0
         self.product = Product()
         self._options = dict(config.options)
         self._keeps_hadd = not config.hadd_assigned
@@ -121,6 +127,8 @@ class Board:
         controller: its number, the first half of its addresses.
         on_air: whether its link is connected; the link says so.
         is_absent: whether it has a process of its own, which is down: others answer for it.
+        mqtt: how its connection does.
+        remote: the way to its process; None where it runs in this one.
     """
 
     def __init__(self, config: BusConfig) -> None:
@@ -128,6 +136,8 @@ class Board:
         self.controller = config.node.hadd.controller
         self.on_air = False
         self.is_absent = False
+        self.mqtt = MqttFigures()
+        self.remote: Remote | None = None
         nodes = [Node(config.node, config.bus_class)]
         nodes += [Node(each.node, each.component_class) for each in config.components]
         self.nodes: Mapping[Hadd, Node] = {node.hadd: node for node in nodes}

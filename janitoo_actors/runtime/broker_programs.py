@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from janitoo_actors.configuration.extras import install
 from janitoo_actors.configuration.model import BrokerConfig
 from janitoo_actors.errors import ConfigurationError, PermanentError
 
@@ -64,7 +65,7 @@ def embedded_program(broker: BrokerConfig) -> AbstractContextManager[Program]:
         return _amqtt(broker)
     raise PermanentError(
         "broker = embedded needs a broker on this machine: "
-        "apt install mosquitto or, for trying out, pip install 'janitoo-actors[broker]'"
+        f"apt install mosquitto or, for trying out, {install('broker')}"
     )
 
 

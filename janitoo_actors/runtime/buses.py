@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,13 +15,17 @@ from janitoo_actors.configuration.model import BusConfig, Isolation, ServerConfi
 from janitoo_actors.errors import TemporaryError, said
 from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime.board import Board
+from janitoo_actors.runtime.remote import Remote
 from janitoo_actors.runtime.running import RunningConfig
+from janitoo_actors.runtime.suspending import hold_back
 from janitoo_actors.runtime.tree import bus_spec
 from janitoo_actors.runtime.tuning import tune
+from janitoo_actors.runtime.wishes import Wishes
 from supervisors import (
     ActorState,
     ChildError,
     ChildSpec,
+    Report,
     Supervisor,
     System,
     TellChild,
@@ -77,12 +81,18 @@ class Buses:
 
     Any thread reads; one at a time changes. What waits for the supervisor blocks, so that no actor may call it.
 
+    Args:
+        reported: called with what the supervisors in the processes of buses report; must not block.
+
     Attributes:
         specs: those that are to run: their supervisor begins with them, also where it is started anew.
     """
 
-    def __init__(self, system: System, running: RunningConfig, claims: ClaimTable) -> None:
+    def __init__(
+        self, system: System, running: RunningConfig, claims: ClaimTable, reported: Callable[[Report], None]
+    ) -> None:
         self._system = system
+        self._reported = reported
         self._running = running
         self._claims = claims
         self.specs: list[ChildSpec] = []
@@ -98,11 +108,16 @@ class Buses:
     def prepare(self, config: BusConfig, system: SystemConfig) -> Prepared:
         """Make what a bus is started with. Raises whatever its drivers do when they are made."""
         board = Board(config)
-        return Prepared(config, board, bus_spec(config, board, system, self._running, self._claims))
+        spec = bus_spec(config, board, system, self._running, self._claims)
+        if config.isolation is Isolation.PROCESS:
+            path = self._path(config.section)
+            board.remote = Remote(lambda what: self._system.tell(path, TellChild(what)), self._reported)
+        return Prepared(config, board, spec)
 
     def enter(self, prepared: Prepared) -> ChildSpec:
         """Show a bus from now on; its specification, for who starts it."""
         section = prepared.config.section
+        hold_back(prepared.board, self._running.wishes.current, None)
         self._boards = {**self._boards, section: prepared.board}
         self.specs[:] = [*(spec for spec in self.specs if spec.id != section), prepared.spec]
         return prepared.spec
@@ -167,6 +182,16 @@ class Buses:
         for bus in self._running.current.buses:
             if bus.isolation is Isolation.PROCESS:
                 self._system.tell(self._path(bus.section), TellChild(LogLevel(level)))
+
+    def grant(self, wishes: Wishes) -> None:
+        """Have the buses do as somebody at the console wishes. Never blocks."""
+        for board in self.boards:
+            if board.remote is None:
+                hold_back(board, wishes, self._system.tell)
+            else:
+                hold_back(board, wishes, None)
+                # Where there is no process now, the next one is told at its start.
+                self._system.tell(self._path(board.section), TellChild(wishes))
 
     def _is_settled(self, section: str) -> bool:
         board = self._boards.get(section)

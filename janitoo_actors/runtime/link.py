@@ -6,6 +6,8 @@ and who asks is answered.
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -67,6 +69,7 @@ class Link(PinnedActor):
             will=(topics.HEARTBEAT_JSON, dump(will)),
             subscriptions=(topics.BROADCAST_REQUEST, topics.controller_requests(board.controller)),
             tell=self.tell_self,
+            figures=board.mqtt,
         )
 
     def on_start(self) -> None:
@@ -235,7 +238,10 @@ class Link(PinnedActor):
             self.timers.cancel(hadd)
 
     def _beat(self, hadd: Hadd) -> None:
-        self._publish(topics.heartbeat(hadd), self._board.nodes[hadd].state.encode())
+        node = self._board.nodes[hadd]
+        if self._connected:
+            node.beat_at = time.monotonic()
+        self._publish(topics.heartbeat(hadd), node.state.encode())
 
     # -- the bus -------------------------------------------------------------------------------------------------
 
@@ -263,11 +269,8 @@ class Link(PinnedActor):
         node.reason = self._bus_reason
 
 
+@dataclass(frozen=True, slots=True)
 class _Beat:
     """A heartbeat of one node is due."""
 
-    __match_args__ = ("hadd",)
-    __slots__ = ("hadd",)
-
-    def __init__(self, hadd: Hadd) -> None:
-        self.hadd = hadd
+    hadd: Hadd

@@ -6,7 +6,7 @@ make them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,17 @@ class BusFailed:
 
 
 # -- to a node -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AskedHere(ValueRequest):
+    """A request of somebody at this machine: served as one over the air, and told besides how it went.
+
+    Attributes:
+        answered: called with the answer, on the node's thread; must not block.
+    """
+
+    answered: Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)

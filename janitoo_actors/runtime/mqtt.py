@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from janitoo_actors.configuration.model import BrokerConfig
+from janitoo_actors.errors import said
 from janitoo_actors.runtime.outbox import MOST_WAITING, Outbox, publication
 
 SHORTEST_RETRY: Final = 1.0
@@ -65,6 +66,55 @@ class LoopEnded:
 Event = Connected | Disconnected | Arrived | LoopEnded
 
 
+@dataclass(slots=True)
+class MqttFigures:
+    """How a connection does, over all incarnations of who owns it. Any thread reads.
+
+    Attributes:
+        begun: since when it is counted, in `time.monotonic()`.
+        since: when it came to where it is, in `time.monotonic()`.
+        is_on_air: whether it is there now.
+        connects: how often it was made.
+        reason: why it was not made, or was lost, last.
+        published, received, dropped: messages so far.
+        waiting: gives how many wait to be sent.
+    """
+
+    begun: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.monotonic)
+    is_on_air: bool = False
+    connects: int = 0
+    reason: str = ""
+    published: int = 0
+    received: int = 0
+    dropped: int = 0
+    waiting: Callable[[], int] = lambda: 0
+
+    def turned(self, *, on_air: bool, reason: str = "") -> None:
+        """It has come, has gone, or could not be made."""
+        if on_air != self.is_on_air:
+            self.since = time.monotonic()
+            self.is_on_air = on_air
+        if on_air:
+            self.connects += 1
+        else:
+            self.reason = reason
+
+    def describe(self) -> dict[str, Any]:
+        """In what JSON has; `age`: for how long it has been so, in seconds."""
+        return {
+            "connected": self.is_on_air,
+            "age": round(time.monotonic() - self.since, 3),
+            "counted": round(time.monotonic() - self.begun, 3),
+            "connects": self.connects,
+            "reason": "" if self.is_on_air else self.reason,
+            "queue": self.waiting(),
+            "published": self.published,
+            "received": self.received,
+            "dropped": self.dropped,
+        }
+
+
 class MqttConnection:
     """A connection with a thread of its own, on paho-mqtt.
 
@@ -76,6 +126,7 @@ class MqttConnection:
         will: topic and payload that the broker publishes when the connection is lost; None for none.
         subscriptions: topics to subscribe to on each connection.
         tell: called with each event; must not block or raise.
+        figures: where it counts; nowhere that anybody sees where not given.
     """
 
     def __init__(
@@ -85,6 +136,8 @@ class MqttConnection:
         will: tuple[str, bytes] | None,
         subscriptions: Sequence[str],
         tell: Callable[[Event], None],
+        *,
+        figures: MqttFigures | None = None,
     ) -> None:
         self._broker = broker
         self._refusal = ""
@@ -93,7 +146,9 @@ class MqttConnection:
         self._closing = threading.Event()
         self._leaving = threading.Event()
         self._drained = threading.Event()
-        self._outbox = Outbox(MOST_WAITING)
+        self._outbox = outbox = Outbox(MOST_WAITING)
+        self._figures = figures if figures is not None else MqttFigures()
+        self._figures.waiting = lambda: len(outbox)
         self._accepted = False
         self._on_air = False
         self._secured = broker.ca_file is None
@@ -126,7 +181,14 @@ class MqttConnection:
             ValueError: the topic or the payload is longer than MQTT can carry.
         """
         packet = publication(topic, payload)
-        return not self._on_air or self._outbox.put(packet)
+        if not self._on_air:
+            return True
+        # Off by some where several threads publish through one connection; none of ours do.
+        self._figures.published += 1
+        if self._outbox.put(packet):
+            return True
+        self._figures.dropped += 1
+        return False
 
     @property
     def waiting(self) -> int:
@@ -169,12 +231,14 @@ class MqttConnection:
                     break
                 if self._accepted:
                     delay = SHORTEST_RETRY
+                self._figures.turned(on_air=False, reason=reason)
                 self._tell(Disconnected(reason))
                 self._closing.wait(delay)
                 delay = min(delay * 2, LONGEST_RETRY)
         except BaseException as raised:  # noqa: BLE001 - it ends the thread; who owns the connection is told
             error = raised
         self._outbox.close()
+        self._figures.turned(on_air=False, reason="it was closed" if error is None else said(error))
         if not self._closing.is_set():
             self._tell(LoopEnded(error))
 
@@ -277,6 +341,7 @@ class MqttConnection:
             self._refusal = f"the broker refuses the subscription to {', '.join(refused)}: check its rules"
         else:
             self._accepted = self._on_air = True
+            self._figures.turned(on_air=True)
             self._tell(Connected())
 
     def _wanted(self, _client: Client, _data: Any, _socket: Any) -> None:
@@ -292,6 +357,7 @@ class MqttConnection:
         if message.retain:
             # What is kept from before is no request of now. amqtt hands such messages to everybody.
             return
+        self._figures.received += 1
         # A topic that is no UTF-8 is none of ours.
         with contextlib.suppress(UnicodeDecodeError):
             self._tell(Arrived(message.topic, bytes(message.payload)))

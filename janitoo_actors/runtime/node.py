@@ -16,6 +16,7 @@ from janitoo_actors.protocol.messages import NodeState, ValueRequest
 from janitoo_actors.runtime.answers import answer, refusal, success
 from janitoo_actors.runtime.board import Board, Node
 from janitoo_actors.runtime.messages import (
+    AskedHere,
     Configure,
     NodeChanged,
     PollEvery,
@@ -83,7 +84,17 @@ class NodeActor(LightActor):
         }
 
     def on_start(self) -> None:
-        """A node without pollers works as soon as its bus does."""
+        """A node without pollers works as soon as its bus does; one whose pollers run already, as they do."""
+        for uuid in list(self._unread):
+            value = self._node.values[uuid]
+            if self.system.lookup(self._places.poller(self._node, uuid)) is None:
+                # It starts after its node, and tells.
+                continue
+            if value.polls.at and not value.suspended:
+                self._health[uuid] = value.polls.error
+                self._unread.discard(uuid)
+            elif value.suspended or not value.poll_delay:
+                self._unread.discard(uuid)
         self._update_state()
 
     def on_stop(self) -> None:
@@ -236,6 +247,8 @@ class NodeActor(LightActor):
             self._reply(refusal(asked.request, error, asked.value), asked.request)
 
     def _reply(self, payload: dict[str, Any], request: ValueRequest) -> None:
+        if isinstance(request, AskedHere):
+            request.answered(payload)
         for publication in answer(payload, request, self._node.hadd):
             self.tell_path(self._places.link, publication)
 
@@ -260,7 +273,7 @@ class NodeActor(LightActor):
             state = NodeState.ONLINE
         else:
             state = NodeState.BOOT
-        reason = "; ".join(f"{uuid}: {error}" for uuid, error in errors.items())
+        reason = _reason(errors)
         if (state, reason) == self._told:
             return
         before = self._told[0] if self._told is not None else None
@@ -276,6 +289,14 @@ class NodeActor(LightActor):
     def _tell_state(self) -> None:
         if self._told is not None:
             self.tell_path(self._places.link, NodeChanged(self._node.hadd, *self._told))
+
+
+def _reason(errors: Mapping[str, str]) -> str:
+    """What fails and why. Said once where it is the same for several values, as when their device is gone."""
+    values: dict[str, list[str]] = {}
+    for uuid, error in errors.items():
+        values.setdefault(error, []).append(uuid)
+    return "; ".join(f"{', '.join(uuids)}: {error}" for error, uuids in values.items())
 
 
 def _shown(data: Any) -> str:

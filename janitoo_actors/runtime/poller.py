@@ -21,7 +21,7 @@ from janitoo_actors.runtime.messages import (
     Reading,
     ValueHealth,
 )
-from janitoo_actors.runtime.values import NodeValue
+from janitoo_actors.runtime.values import NodeValue, Polls
 from supervisors import Backoff, LightActor
 
 PUSH_PERIOD: Final = 0.05
@@ -93,6 +93,7 @@ class Poller(LightActor):
         self._token = 0
         self._waiting = False
         self._late_at = math.inf
+        self._asked_at = 0.0
         self._is_watched = False
         self._again = False
         self._changed = False
@@ -102,6 +103,8 @@ class Poller(LightActor):
 
     def on_start(self) -> None:
         """Poll now, then on schedule."""
+        # Those of an earlier poller of the value do not count any more.
+        self._value.polls = Polls()
         if self._delay > 0:
             self._schedule(self._delay * (1 - 0.1 * self._phase))
             self._poll()
@@ -149,12 +152,17 @@ class Poller(LightActor):
         if self._waiting:
             # The bus is still at the last one: another would only wait behind it.
             return
+        if self._value.suspended:
+            # Somebody wants no polls: its node does not wait for them.
+            self._tell_health()
+            return
         self._waiting = True
         self._token += 1
         count = len(self._value.data)
         read = Read(self._node.hadd, self._value.uuid, count, self._token, self.actor_ref)
         if self.tell_path(self._places.bus, read):
-            self._late_at = time.monotonic() + self._patience
+            self._asked_at = time.monotonic()
+            self._late_at = self._asked_at + self._patience
             self._watch()
         else:
             # The bus is down; with it, its supervisor stops this poller.
@@ -193,6 +201,10 @@ class Poller(LightActor):
             self._poll()
             return
         self._value.data = list(reading.data)
+        polls = self._value.polls
+        polls.at = now = time.monotonic()
+        polls.took = now - self._asked_at
+        polls.reads += 1
         if self._changed:
             # The read had begun before that: it was true then, and is not what is now.
             self._changed = False
@@ -203,8 +215,8 @@ class Poller(LightActor):
         self._publish()
         if self._failures or self._error is not None:
             self._log.info("read_recovered", value=self._value.uuid, failures=self._failures)
-            self._failures = 0
-            self._error = None
+            self._failures = polls.in_row = 0
+            self._error = polls.error = None
             if self._delay > 0:
                 self._schedule(self._delay)
         self._tell_health()
@@ -214,6 +226,10 @@ class Poller(LightActor):
             # No reading at all: what was known is not known any more.
             self._value.data = [None] * len(self._value.data)
         self._failures += 1
+        polls = self._value.polls
+        polls.failures += 1
+        polls.in_row = self._failures
+        polls.error = error
         if error != self._error:
             self._error = error
             bug = {"traceback": traceback} if traceback else {}
@@ -241,7 +257,7 @@ class Poller(LightActor):
             self._schedule(delay)
         else:
             self.timers.cancel("tick")
-            self._error = None
+            self._error = self._value.polls.error = None
         self._tell_health()
 
     def _schedule(self, first: float, *, then: float | None = None) -> None:
@@ -253,10 +269,11 @@ class Poller(LightActor):
 
     def _tell_health(self) -> None:
         # A node that has been restarted meanwhile knows nothing yet.
-        told = (self.system.lookup(self._node_path), self._error, self._delay > 0)
+        polled = self._delay > 0 and not self._value.suspended
+        told = (self.system.lookup(self._node_path), self._error, polled)
         if told == self._told:
             return
-        if self.tell_path(self._node_path, ValueHealth(self._value.uuid, self._error, polled=self._delay > 0)):
+        if self.tell_path(self._node_path, ValueHealth(self._value.uuid, self._error, polled=polled)):
             self._told = told
 
 

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pykka import Timeout
 
-from janitoo_actors import logs
+from janitoo_actors import log_watching, logs
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.model import BusConfig, SystemConfig
 from janitoo_actors.errors import TemporaryError
 from janitoo_actors.protocol.messages import NodeState
 from janitoo_actors.runtime.board import Board, BoardState
+from janitoo_actors.runtime.inside import Inside
+from janitoo_actors.runtime.remote import Answerer, Ask, Told
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.running import RunningConfig
+from janitoo_actors.runtime.suspending import hold_back
 from janitoo_actors.runtime.tree import bus_children, bus_flags
 from janitoo_actors.runtime.tuning import tune
-from supervisors import ActorInfo, ChildSide, ParentError, ProcessWork, Root, System
+from janitoo_actors.runtime.wishes import Wishes
+from supervisors import ActorInfo, ChildSide, ParentError, ProcessWork, Report, Root, System
 
 STORE_TIMEOUT: Final = 5.0
 """Seconds that the parent has to write the file."""
@@ -47,6 +51,22 @@ class LogLevel:
     """Parent → child: what is below this level need not be told."""
 
     level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Parent → child: what the next child is made of.
+
+    Attributes:
+        path: the configuration file.
+        level: what is below it need not be told of the log.
+    """
+
+    config: BusConfig
+    system: SystemConfig
+    path: Path
+    level: int
+    wishes: Wishes
 
 
 class ProcessBus:
@@ -73,16 +93,18 @@ class ProcessBus:
             on_end=self._ended,
         )
 
-    def _arguments(self) -> tuple[Any, ...]:
+    def _arguments(self) -> tuple[Start]:
         """What the next child is made of."""
         # It answers for itself, as soon as it is on the air.
         self._board.is_absent = False
-        return (
+        start = Start(
             self._running.bus(self._config.section),
             self._system,
             self._running.current.path,
             logging.getLogger().getEffectiveLevel(),
+            self._running.wishes.current,
         )
+        return (start,)
 
     def _write(self, section: str, options: Mapping[str, str], held: bool) -> None:
         self._running.set(section, options, held=held)
@@ -93,9 +115,15 @@ class ProcessBus:
                 self._board.take(what)
             case logs.Event():
                 what.log()
+            case Told() if self._board.remote is not None:
+                self._board.remote.heard(what)
+            case Report() if self._board.remote is not None:
+                self._board.remote.reported(what)
 
     def _ended(self) -> None:
         """The child's last will tells the network; here nobody else takes its nodes down."""
+        if self._board.remote is not None:
+            self._board.remote.ended()
         self._board.on_air = False
         self._board.is_absent = True
         for node in self._board.nodes.values():
@@ -130,26 +158,46 @@ class _Below:
         return () if info is None else info.children
 
 
-def run_bus(side: ChildSide, config: BusConfig, system: SystemConfig, path: Path, level: int) -> None:
+def run_bus(side: ChildSide, start: Start) -> None:
     """The child's main thread: run the bus until the parent wants it to end, or it ends by itself."""
-    logs.configure_child(side.tell, level)
+    config, system, wishes = start.config, start.system, start.wishes
+    logs.configure_child(side.tell, start.level)
     board = Board(config)
+    hold_back(board, wishes, None)
     # What hangs here is not replaced beside its zombie, as in the server's process: the whole process goes.
-    actors = System(
-        ReportLog(), on_hung=lambda actor, seconds, stack: side.hung(f"{actor.path}, {seconds:.1f} s\n{stack}")
-    )
+    log_report = ReportLog()
+
+    def report(what: Report) -> None:
+        log_report(what)
+        reason = what.reason.portable() if what.reason is not None else None
+        side.tell(replace(what, reason=reason))
+
+    actors = System(report, on_hung=lambda actor, seconds, stack: side.hung(f"{actor.path}, {seconds:.1f} s\n{stack}"))
     # Its own: the claims of a process go with it.
-    claims = ClaimTable(system.service, path)
+    claims = ClaimTable(system.service, start.path)
     children = bus_children(config, board, system, _RemoteStore(side), claims)
     root = Root(actors, bus_flags(), children, path=f"/buses/{config.section}")
 
+    inside = Inside(actors, lambda: [board])
+    answerer = Answerer(inside, side.tell)
+
+    def grant(wished: Wishes) -> None:
+        log_watching.set_levels(wished.levels)
+        inside.set_levels(wished.levels)
+        hold_back(board, wished, actors.tell)
+
     def told_by_parent(what: Any) -> None:
         match what:
+            case Ask():
+                answerer.heard(what)
+            case Wishes():
+                grant(what)
             case Tuned(config=tuned):
                 tune(board, tuned, actors.tell)
             case LogLevel(level=changed):
                 logging.getLogger().setLevel(changed)
 
+    grant(wishes)
     side.on_told(told_by_parent)
     side.ready(_Below(root))
     told: BoardState | None = None

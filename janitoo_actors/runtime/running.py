@@ -9,6 +9,7 @@ from typing import Protocol
 
 from janitoo_actors.configuration.changes import with_options
 from janitoo_actors.configuration.model import BusConfig, NodeConfig, ServerConfig
+from janitoo_actors.runtime.wishes import WishList
 
 
 class Keeper(Protocol):
@@ -30,6 +31,9 @@ class _Written:
 class RunningConfig:
     """The configuration that is in force, and what waits for a restart of its bus. Any thread.
 
+    Attributes:
+        wishes: what somebody at the console wants besides.
+
     Args:
         config: what the server starts with.
         keeper: where a write over the air is kept.
@@ -40,6 +44,7 @@ class RunningConfig:
     def __init__(
         self, config: ServerConfig, keeper: Keeper, on_held: Callable[[str, float], None] = lambda _bus, _seconds: None
     ) -> None:
+        self.wishes = WishList()
         self._keeper = keeper
         self._on_held = on_held
         self._lock = threading.Lock()

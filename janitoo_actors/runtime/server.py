@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from janitoo_actors import log_watching
 from janitoo_actors.claims import ClaimTable
 from janitoo_actors.configuration.changes import Plan
 from janitoo_actors.configuration.model import Isolation, ServerConfig
@@ -18,18 +19,23 @@ from janitoo_actors.protocol.hadd import Hadd
 from janitoo_actors.runtime.addresses import Addresses, Follow
 from janitoo_actors.runtime.board import Board
 from janitoo_actors.runtime.buses import Buses, prepare_all
+from janitoo_actors.runtime.history import History
+from janitoo_actors.runtime.inside import Inside
+from janitoo_actors.runtime.metrics_port import Metrics
 from janitoo_actors.runtime.reload import Reloaded, Reloader
 from janitoo_actors.runtime.reports import ReportLog
 from janitoo_actors.runtime.running import RunningConfig
 from janitoo_actors.runtime.tree import absent_child, addresses_child, root_children
 from janitoo_actors.runtime.watching import FileWatch
-from supervisors import ActorInfo, ExitReason, Root, SupervisorFlags, System, start_child
+from janitoo_actors.runtime.wishes import Wishes
+from supervisors import ActorInfo, ExitReason, Report, Root, SupervisorFlags, System, start_child
 from supervisors.wheel import TimerHandle
 
 _LEAST_WAIT: Final = 0.2
 """Seconds; also where `config_timeout` is 0."""
 
 if TYPE_CHECKING:
+    from janitoo_actors.configuration.examination import Report as Examined
     from janitoo_actors.network.network import Network
 
 
@@ -40,6 +46,9 @@ class Server:
         running: its configuration, as it is now.
         started: when, in `time.monotonic()`.
         network: what it knows of the network; None where it has no role there.
+        history: what has happened lately, and what has gone wrong.
+        inside: this process, for the console.
+        metrics: its figures by HTTP.
     """
 
     def __init__(
@@ -60,15 +69,23 @@ class Server:
         """
         self.started = time.monotonic()
         self._log = structlog.get_logger().bind(path="/reload")
-        self._system = System(ReportLog())
+        self.history = History()
+        log_watching.listen(self.history.logged)
+        self._log_report = ReportLog()
+        self._system = System(self._reported)
         store = ConfigStore(config.path, config.ini, refuses=_refuses(config))
         self.running = RunningConfig(config, store, self._held)
-        self._buses = Buses(self._system, self.running, ClaimTable(config.system.service, config.path))
+        claims = ClaimTable(config.system.service, config.path)
+        self._buses = Buses(self._system, self.running, claims, self.history.reported)
+        self.inside = Inside(self._system, self._own_boards)
+        self.running.wishes.on_change = self._grant
+        self._levels_lock = threading.Lock()
+        self._levels: dict[str, TimerHandle] = {}
         # As it is looked up now: a test may have put its own in the place.
-        drivers = registry if registry is not None else Registry.installed
+        self._drivers = registry if registry is not None else Registry.installed
         self._addresses = Addresses(self.running, self._apply_addresses, self._follow)
         self._reloader = Reloader(
-            self.running, self._buses, store, drivers, self._addresses, apply_logging=apply_logging
+            self.running, self._buses, store, self._drivers, self._addresses, apply_logging=apply_logging
         )
         self._held_lock = threading.Lock()
         self._held_timers: dict[str, TimerHandle] = {}
@@ -88,11 +105,18 @@ class Server:
             store.adopt(config.ini, good=not config.problems)
         self._watch = FileWatch(self.running, lambda: self.reload("auto_reload", others=True))
         self._watch.start()
+        self.metrics = Metrics(self, self._system.wheel)
+        self.metrics.apply(config.system.metrics_port)
 
     @property
     def config(self) -> ServerConfig:
         """The configuration that is in force."""
         return self.running.current
+
+    @property
+    def service(self) -> str:
+        """Its name."""
+        return self.config.system.service
 
     @property
     def boards(self) -> Sequence[Board]:
@@ -118,6 +142,31 @@ class Server:
         """The sections of the buses that wait for an address."""
         return list(self.running.waiting)
 
+    def log_at(self, path: str, level: int | None, seconds: float) -> None:
+        """Log what is of a path, and of all below it, at a level, for so long; None: as it was. Any thread."""
+        wheel = self._system.wheel
+        with self._levels_lock:
+            waiting = self._levels.pop(path, None)
+            if waiting is not None:
+                wheel.cancel(waiting)
+            if level is not None:
+                self._levels[path] = wheel.schedule(seconds, lambda: self.running.wishes.set_level(path, None))
+        self.running.wishes.set_level(path, level)
+
+    def _grant(self, wishes: Wishes) -> None:
+        """Have everybody do as somebody at the console wishes. Does not block."""
+        log_watching.set_levels(wishes.levels)
+        self.inside.set_levels(wishes.levels)
+        self._buses.grant(wishes)
+
+    def _own_boards(self) -> list[Board]:
+        """Those of the buses in this process."""
+        return [board for board in self._buses.boards if board.remote is None]
+
+    def _reported(self, report: Report) -> None:
+        self.history.reported(report)
+        self._log_report(report)
+
     def settled(self) -> bool:
         """Whether every node has come to a state, and the network hears of it: it works, or is known not to."""
         boards = self.boards
@@ -127,10 +176,18 @@ class Server:
         """What a reload would do; see `Reloader.plan`. Any plain thread; blocks for the disk."""
         return self._reloader.plan()
 
+    def examine(self) -> Examined:
+        """What is wrong with its file now; see `examination.examine`. Any plain thread; blocks for the disk."""
+        # Here and not above: a server that nobody asks for it need not have it.
+        from janitoo_actors.configuration.examination import examine
+
+        return examine(self.config.path, self._drivers())
+
     def reload(self, source: str, *, others: bool = False) -> Reloaded | None:
         """Have it run what its file says now; see `Reloader.reload`. Any plain thread; blocks for some seconds."""
         done = self._reloader.reload(source, others=others)
         self._watch.start()
+        self.metrics.apply(self.config.system.metrics_port)
         return done
 
     def _held(self, section: str, seconds: float) -> None:
@@ -188,11 +245,13 @@ class Server:
         What has not ended by then is left behind, on daemon threads.
         """
         self._watch.stop()
+        self.metrics.end()
         self.request_stop()
         ended = self._root.wait_ended(timeout)
         if not ended:
             self._root.kill("the server has stopped")
         self._system.stop()
+        log_watching.leave(self.history.logged)
         return ended
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -39,6 +40,26 @@ class Role(Enum):
     """A value that the driver reads or writes."""
 
 
+@dataclass(slots=True)
+class Polls:
+    """How the polls of a value go. Its poller writes; any thread reads.
+
+    Attributes:
+        at: when the last one came to an end, in `time.monotonic()`; 0 where none has.
+        took: how long it took, in seconds.
+        reads, failures: how many came to an end, and how many of them failed.
+        in_row: how many have failed since one worked.
+        error: why the last one has failed; None where it has not.
+    """
+
+    at: float = 0.0
+    took: float = 0.0
+    reads: int = 0
+    failures: int = 0
+    in_row: int = 0
+    error: str | None = None
+
+
 class NodeValue:
     """A value of a node: its fields on the wire, and the data of its instances.
 
@@ -49,6 +70,8 @@ class NodeValue:
         configs: the configurations of the instances, as text; empty where it has none.
         is_known: whether it has been read or written since the start, be it that the read has failed.
         paced: the delay with which its driver wants it polled now, whatever is configured; None where it does not say.
+        suspended: whether its polls are held back.
+        polls: how its polls go.
     """
 
     def __init__(
@@ -95,6 +118,8 @@ class NodeValue:
         self.is_known = False
         self.paced: float | None = None
         self.coerced = coerced
+        self.suspended = False
+        self.polls = Polls()
 
     @property
     def is_driver(self) -> bool:

@@ -267,7 +267,8 @@ def test_where_the_kernel_tells_of_no_edges_the_level_is_looked_at(pins: Pins) -
     with capture_logs() as log:
         device = opened(Pir, pin_0="4")
     (event,) = [each for each in log if each["event"] == "edges_unavailable"]
-    assert "Failed to add edge detection; pip uninstall RPi.GPIO, and pip install" in event["error"]
+    assert "Failed to add edge detection; " in event["error"]
+    assert "pip uninstall RPi.GPIO, and " in event["error"]
     assert pins.pull(4) == PUD_DOWN
     assert device.read("presence") is False
     pins.drive(4, 1)

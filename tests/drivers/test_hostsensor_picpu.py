@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,11 +155,10 @@ def test_a_vcgencmd_for_another_processor_is_none(vcgencmd: Install) -> None:
 def test_a_vcgencmd_that_hangs_is_a_temporary_error_and_gone(
     vcgencmd: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vcgencmd(f"echo $$ > {tmp_path}/pid\nexec /bin/sleep 60")
+    # Longer than the test may run.
+    vcgencmd(f"echo $$ > {tmp_path}/pid\nexec /bin/sleep 600")
     monkeypatch.setattr(PiCpu, "command_timeout", 1)
-    begun = time.monotonic()
     with pytest.raises(TemporaryError, match=r"^vcgencmd measure_volts core did not answer within 1 s$"):
         PiCpu().read("voltage")
-    assert time.monotonic() - begun < 30
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -77,6 +77,17 @@ def wait_reason(server: RunningServer, why: str) -> None:
     wait_for(lambda: why in reason(), TIMEOUT, lambda: f"{why!r} in {reason()!r}")
 
 
+def wait_said_once(server: RunningServer, why: str) -> None:
+    """Wait until the reason of the first UPS names all values that fail by it, and is not repeated for each."""
+
+    def is_said_once() -> bool:
+        reason = next(node.reason for node in server.nodes if str(node.hadd) == FIRST)
+        names = reason.partition(": ")[0].split(", ")
+        return {"status", "load", "battery_charge"} <= set(names) and reason.count(why) == 1
+
+    wait_for(is_said_once, TIMEOUT, lambda: f"{[node.reason for node in server.nodes]}")
+
+
 def wait_first_fails(server: RunningServer, air: Requester, log: list[EventDict], why: str, since: int) -> None:
     """Wait until the first UPS is offline, and its node and the log say why; the second has not noticed."""
     wait_heartbeats(air.probe, [FIRST], NodeState.OFFLINE, since=since)
@@ -114,6 +125,7 @@ def test_a_fault_is_told_and_heals(nut: NutServer, air: Requester, configure: Ca
         since = len(air.probe.messages)
         begin(nut)
         wait_first_fails(server, air, log, why, since)
+        wait_said_once(server, why)
         wait_value(air, answers, hadd=FIRST, uuid="ip_ping", since=len(air.probe.messages))
         since = len(air.probe.messages)
         end(nut)
@@ -217,9 +229,8 @@ def test_wrong_settings(air: Requester, configure: Callable[..., Path], wrong: s
             # What needs no user is there all the same.
             wait_value(air, "OL", hadd=FIRST, uuid="status")
             node = server.nodes[1]
-            others = [f"{uuid}: " for uuid in ("status", "load", "battery_charge")]
-            wait_for(lambda: not any(each in node.reason for each in others), TIMEOUT, lambda: node.reason)
-            assert node.reason.startswith("allowed: ")
+            wait_for(lambda: node.reason.startswith("allowed: "), TIMEOUT, lambda: node.reason)
+            assert not any(f"; {uuid}" in node.reason for uuid in ("status", "load", "battery_charge"))
 
 
 def test_commands_over_the_air(nut: NutServer, air: Requester, configure: Callable[..., Path]) -> None:

@@ -127,6 +127,42 @@ def test_others_are_served_when_all_workers_are_blocked(play: Play, free: thread
 
 
 @pytest.mark.usefixtures("impatient")
+def test_workers_that_stand_in_leave_though_there_is_always_something_to_do(play: Play, free: threading.Event) -> None:
+    """With a steady load each of them has a turn now and then, and is never idle for long."""
+    many = WORKERS + 8
+    futures = block(play, many, free)
+    assert play.system.dispatcher.extra >= many - WORKERS
+    free.set()
+    assert [future.get(timeout=TIMEOUT) for future in futures] == [True] * many
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            done = threading.Event()
+            play.system.dispatcher.submit(done.set)
+            assert done.wait(TIMEOUT)
+
+    loading = threading.Thread(target=load)
+    loading.start()
+    try:
+        extras_leave(play)
+    finally:
+        stop.set()
+        loading.join(TIMEOUT)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_others_are_served_again_after_those_that_stood_in_have_left(play: Play, free: threading.Event) -> None:
+    futures = block(play, WORKERS, free)
+    ref = play.start(LightPlayer)
+    for _ in range(3):
+        assert ref.ask("get", timeout=TIMEOUT) == "got"
+        extras_leave(play)
+    free.set()
+    assert [future.get(timeout=TIMEOUT) for future in futures] == [True] * WORKERS
+
+
+@pytest.mark.usefixtures("impatient")
 def test_whoever_frees_the_blocked_is_served_though_nothing_else_is_submitted(
     play: Play, free: threading.Event
 ) -> None:

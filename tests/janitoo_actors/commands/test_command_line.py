@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,28 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("arguments", [[], ["query"], ["spi"], ["query", "networks"], ["collect"]])
 def test_wrong_commands(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert usage_error(capsys, *arguments).startswith("usage: janitoo")
+
+
+def test_alone_it_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    said = usage_error(capsys)
+    assert all(f"\n    {name} " in said for name in ("run", "console", "check", "config"))
+    assert said.endswith("\njanitoo: expected one of these commands\n")
+
+
+@pytest.mark.parametrize(("given", "said"), [("spi", "did you mean 'spy'?"), ("xyz", "expected one of run, reload, ")])
+def test_a_command_that_there_is_not(capsys: pytest.CaptureFixture[str], given: str, said: str) -> None:
+    error = usage_error(capsys, given)
+    assert f"there is no command {given!r}" in error
+    assert said in error
+
+
+def test_help_names_a_page_that_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ([], ["run"], ["reload"], ["console"], ["top"], ["query"], ["network"], ["spy"], ["check"], ["config"]):
+        with pytest.raises(SystemExit):
+            main([*name, "--help"])
+        pages = re.findall(r"docs/[a-z]+\.md", capsys.readouterr().out)
+        assert pages
+        assert all((ROOT / page).exists() for page in pages)
 
 
 @pytest.mark.parametrize(

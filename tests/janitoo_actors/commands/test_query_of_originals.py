@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -239,22 +238,18 @@ def test_raw_prints_the_answer_as_it_came(network: Mosquitto, tool: Tool) -> Non
 
 @pytest.mark.usefixtures("original")
 def test_an_answered_node_does_not_wait_for_the_timeout(network: Mosquitto, tool: Tool) -> None:
-    began = time.monotonic()
-
-    outcome = tool("query", "node", "--hadd", "0121/0000", "--vuuid", "all", "--timeout", "20", port=network.port)
+    # Longer than the tool may run here.
+    outcome = tool("query", "node", "--hadd", "0121/0000", "--vuuid", "all", "--timeout", "600", port=network.port)
 
     assert outcome.code == 0
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.usefixtures("original")
 def test_an_answered_network_waits_for_its_quiet_time_only(network: Mosquitto, tool: Tool) -> None:
-    began = time.monotonic()
-
-    outcome = tool("query", "network", "--vuuid", "all", "--timeout", "20", port=network.port)
+    # Longer than the tool may run here.
+    outcome = tool("query", "network", "--vuuid", "all", "--timeout", "600", port=network.port)
 
     assert outcome.code == 0
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("transcript", ["primary_discovers_by_broadcast", "secondary_with_flapping_primary"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -349,13 +348,12 @@ def test_a_reader_that_leaves(network: Mosquitto) -> None:
 def test_the_broker_goes_while_waiting(private_broker: BrokerFactory) -> None:
     broker = private_broker()
     with Peer(HOST, broker.port, lambda _topic, _payload: []) as silent:
-        process = start_program("query", "network", "--timeout", "60", port=broker.port)
+        # Longer than the test may run.
+        process = start_program("query", "network", "--timeout", "600", port=broker.port)
         wait_for(lambda: silent.requests, 20, "the tool has asked")
         broker.stop()
-        began = time.monotonic()
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
 
-    assert time.monotonic() - began < 10
     assert (process.returncode, out) == (1, "")
     assert "the connection to the broker is lost" in err
     assert err.count("\n") == 1

@@ -144,6 +144,12 @@ def test_no_server(tmp_path: Path) -> None:
     assert done.err == expected
     assert janitoo("config", "diff", str(path), "--socket", str(tmp_path / "no.sock")).code == 1
     assert json.loads(janitoo("reload", "--json", str(path)).out)["error"]["code"] == "no_server"
+
+
+def test_no_server_and_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "my.conf"
+    expected = f"janitoo reload: no server of {path} is running; there is no such file: check its path\n"
+    assert janitoo("reload", str(path)) == Outcome(1, "", expected)
     assert janitoo("reload").code == 2
     assert janitoo("config").code == 2
     assert janitoo("config", "dif", str(path)).code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -119,7 +120,8 @@ def check(path: Path) -> Outcome:
 
 
 def test_the_summary_has_the_nodes_their_values_and_what_to_try(network: Mosquitto, tmp_path: Path) -> None:
-    with run_command(configured(network, tmp_path)) as process:
+    path = configured(network, tmp_path)
+    with run_command(path) as process:
         process.wait_summary()
         lines = process.out.splitlines()
         where = f"--host {network.host} --port {network.port}"
@@ -128,8 +130,11 @@ def test_the_summary_has_the_nodes_their_values_and_what_to_try(network: Mosquit
         assert "  0141/0001  ONLINE   Load" in lines
         assert re.search(r"^ +load: \S+ \(1 minutes\), \S+ \(5 minutes\), \S+ \(15 minutes?", process.out, re.MULTILINE)
         assert re.search(r"^ +uptime: \d", process.out, re.MULTILINE)
-        tries = [line.strip() for line in lines if "jnt_" in line]
-        assert [re.sub(r"^\S*/", "", each) for each in tries] == [
+        begin = lines.index("Try, in another terminal (Ctrl+C here stops the server):") + 2
+        tries = [line for line in lines[begin:] if line]
+        assert [re.sub(r"^ +(\S*/)?", "", each) for each in tries] == [
+            f"janitoo console {path} tree",
+            f"janitoo top {path}",
             f"jnt_query network {where}",
             f"jnt_query node --hadd 0141/0000 --vuuid=all {where}",
             "jnt_query query --hadd 0141/0000 --genre config --uuid location --cmdclass 112 "
@@ -203,6 +208,18 @@ def test_a_second_signal_ends_it_at_once(network: Mosquitto, tmp_path: Path, pac
         will = probe.wait_message(on_topic("/dhcp/heartbeat/"), TIMEOUT)
         assert will.value == {"add_ctrl": 142, "add_node": -1, "state": "OFFLINE"}
         assert "server_stopped" not in process.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_another_thread_gets_ends_it_too(network: Mosquitto, tmp_path: Path, number: int) -> None:
+    path = configured(network, tmp_path, HOST)
+    with ServerProcess([*PROGRAM, "run", str(path)], cwd=tmp_path) as process:
+        process.wait_summary()
+        pid = process.process.pid
+        thread = next(int(each.name) for each in Path(f"/proc/{pid}/task").iterdir() if int(each.name) != pid)
+        # As the kernel does by itself where the process stood still meanwhile.
+        assert ctypes.CDLL(None).tgkill(pid, thread, number) == 0
+        assert process.wait_exit() == 0
 
 
 # -- what is wrong with the file -------------------------------------------------------------------------------------

@@ -234,13 +234,37 @@ def test_start_without_any_folder(network: Mosquitto, tmp_path: Path) -> None:
     with ServerProcess(
         [*PROGRAM, "run", "--quiet", str(path)],
         cwd=tmp_path,
-        env={locks.RUN_DIR: "/proc/none", "TMPDIR": "/proc/none"},
+        # The last resort is always there; here, where it is taken away with the rest.
+        env={locks.RUN_DIR: "/proc/none", "TMPDIR": str(tmp_path)},
         prepare=obey_permissions,
     ) as process:
         started(process)
         (said,) = (line for line in process.err.splitlines() if "server_not_seen" in line)
         assert "no folder for locks can be written" in said or "pid file" in said
         assert process.interrupt() == 0
+
+
+def test_who_is_being_started_is_never_taken_for_its_namesake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / "one.conf", tmp_path / "two.conf"]
+    systems = [read_system(parse(b"[system]\nservice = same\n", path), [], []) for path in files]
+    first = ServerLock(files[0], systems[0])
+    seen: list[Path] = []
+    lock_file = locks.lock_file
+
+    def look(path: Path, text: bytes) -> int:
+        # Between its lock, by which it is found, and its pid file.
+        second = running_server(files[1])
+        assert second is not None
+        seen.append(second.path("sock"))
+        return lock_file(path, text)
+
+    monkeypatch.setattr(locks, "lock_file", look)
+    second = ServerLock(files[1], systems[1])
+    own = second.server.path("sock")
+    assert own != first.server.path("sock")
+    assert seen == [own, own]
+    second.release()
+    first.release()
 
 
 def test_lock_in_this_process(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,35 @@ def test_the_plan_leads_from_one_to_the_other(old_text: str, data: st.DataObject
     assert texts(new) == texts(ServerConfig(new.path, new.ini, new.system, tuple(buses.values())))
     assert found.is_empty is (texts(old) == texts(new))
     assert difference(found.config, new).is_empty
+
+
+ADC = """
+[rpii2c]
+hadd = 0701/0000
+components.adc = rpii2c.ads1115
+[rpii2c__adc]
+hadd = 0701/0001
+range = 2.048
+"""
+
+
+def test_options_that_instances_have_of_their_own() -> None:
+    def adc(own: str) -> ServerConfig:
+        return load_text(f"{ADC}{own}\n", Registry.installed())
+
+    def lines(old: str, new: str) -> list[str]:
+        found = difference(adc(old), adc(new))
+        assert [change.bus.section for change in found.restarted] == ["rpii2c"]
+        return [line.strip() for line in found.lines()[1:]]
+
+    assert lines("", "range_1 = 0.256") == ["[rpii2c__adc] range_1: nothing → '0.256'"]
+    assert lines("range_1 = 0.256", "range_1 = 4.096") == ["[rpii2c__adc] range_1: '0.256' → '4.096'"]
+    assert lines("scale_3 = 2.5", "") == ["[rpii2c__adc] scale_3: '2.5' → nothing"]
+
+
+def test_the_texts_of_every_driver_that_is_installed_are_those_of_its_options() -> None:
+    drivers = Registry.installed()
+    for oid in drivers.component_oids:
+        component_class = drivers.component(oid)
+        node = replace(load_text(ADC, drivers).buses[0].components[0].node, options={"address": "0x21"})
+        assert not [key for key in node_texts(node, component_class) if "<" in key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import pytest
 
 import example_drivers
-from janitoo_actors.api import Applies, Bool, Bus, Choice, Duration, Names, Option, Text
+from janitoo_actors.api import Aggregate, Applies, Bool, Bus, Choice, Duration, Names, Option, Text
 from janitoo_actors.api.schema import INDEX, NAME, Section
 from janitoo_actors.configuration import loader, schema
 from janitoo_actors.configuration.examination import examine
-from janitoo_actors.configuration.extras import EXTRAS, how_to_install
+from janitoo_actors.configuration.extras import EXTRAS, how_to_install, install
 from janitoo_actors.configuration.loader import load
 from janitoo_actors.configuration.model import Isolation
 from janitoo_actors.configuration.registry import DriverError, Registry
@@ -204,9 +205,39 @@ def test_library_that_is_not_installed(path: Path) -> None:
     path.write_text("[nut]\nhadd = 1/0\nmode = process\n")
     report = examine(path, Registry({"nut": Needy}, {}))
     assert [each.problem.expected for each in report.findings] == [
-        "nut needs the library no_such_library.part, which is not installed: pip install 'janitoo-actors[nut]'"
+        f"nut needs the library no_such_library.part, which is not installed: {install('nut')}"
     ]
     assert (report.exit_code, report.buses) == (1, ())
+
+
+class NeedyPart(Bus):
+    oid = "rpi1wire"
+    requires = ("no_such_library",)
+
+
+class NeedyRoom(Aggregate):
+    oid = "room"
+    parts = (NeedyPart,)
+
+
+def test_library_of_a_part_that_is_not_installed(path: Path) -> None:
+    path.write_text("[room]\nhadd = 1/0\n")
+    report = examine(path, Registry({"room": NeedyRoom}, {}))
+    assert [each.problem.expected for each in report.findings] == [
+        f"room needs the library no_such_library, which is not installed: {install('rpi1wire')}"
+    ]
+
+
+def test_what_to_install_names_the_pip_that_is_not_in_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    monkeypatch.setattr(sys, "prefix", "/opt/janitoo/venv")
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    assert how_to_install("nut.ups") == "/opt/janitoo/venv/bin/pip install 'janitoo-actors[nut]'"
+    monkeypatch.setenv("VIRTUAL_ENV", "/opt/janitoo/venv")
+    assert how_to_install("nut.ups") == "pip install 'janitoo-actors[nut]'"
+    monkeypatch.delenv("VIRTUAL_ENV")
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    assert how_to_install("nut.ups") == "pip install 'janitoo-actors[nut]'"
 
 
 @pytest.mark.parametrize("oid", [*EXTRAS, "nut.ups", "rpii2c.bme280"])

@@ -23,8 +23,9 @@ from brokers import Mosquitto
 from faulty_drivers import SCRIPTS, TIMEOUT, Configuration, registry
 from janitoo_actors.control import server as control_server
 from janitoo_actors.control.client import Control, NoServerError, NotServedError
-from janitoo_actors.control.requests import Access, Peer, Requests, standard_requests
+from janitoo_actors.control.requests import Access, Peer, Requests
 from janitoo_actors.control.server import MOST_CLIENTS, ControlServer, ControlTakenError
+from janitoo_actors.control.standard import standard_requests
 from janitoo_actors.control.wire import MOST_REQUEST, RequestError, decode, encode_error, parse_envelope
 from janitoo_actors.runtime.server import Server
 from running_server import RunningServer
@@ -132,7 +133,7 @@ def test_replies_have_the_id_and_come_in_order(place: Place) -> None:
         (b'{"version": 2, "request": "ping"}', "version", 'expected "version": 1'),
         (b'{"version": 1}', "malformed", 'expected "request"'),
         (b'{"version": 1, "request": "pong"}', "unknown", "did you mean 'ping'?"),
-        (b'{"version": 1, "request": "qqqqq"}', "unknown", "there are: break, config, diff, "),
+        (b'{"version": 1, "request": "qqqqq"}', "unknown", "there are: break, check, clear, config, "),
         (b'{"version": 1, "request": "echo"}', "malformed", "'text' is missing"),
         (b'{"version": 1, "request": "echo", "text": 3}', "malformed", "'text': expected a text"),
         (b'{"version": 1, "request": "echo", "text": "", "times": true}', "malformed", "expected a whole number"),

@@ -339,6 +339,20 @@ def test_10000_nodes_that_beat_cost_a_look_each_period_and_no_more() -> None:
     assert (ageing.next_due() or 0) > 329
 
 
+def test_failed_nodes_leave_nothing_behind_each_time_that_nobody_could_be_heard() -> None:
+    """Devices that are gone, and a connection that is lost once a minute: what is due in a week is kept once."""
+    ageing = Ageing(least=5.0, limit=3)
+    for number in range(200):
+        ageing.told(Hadd(121, number), 0.0, "FAILED", 30.0)
+    for minute in range(1, 1000):
+        ageing.excuse(minute * 60.0)
+        ageing.heard(Hadd(122, 0), minute * 60.0, "ONLINE" if minute % 2 else "BOOT", 30.0)
+    assert len(ageing._heap) < 1000
+    # They are forgotten at their time, and only once.
+    dead = [hadd for hadd, state in ageing.due(604_800.0) if state == "DEAD"]
+    assert sorted(dead) == [Hadd(121, number) for number in range(200)]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["heard", "told", "excuse", "forget", "due"]), st.integers(0, 3), st.floats(0, 50))

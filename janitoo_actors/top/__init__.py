@@ -1,0 +1,1 @@
+"""`janitoo top`: a live screen of a running server. Needs `textual`, which the extra `console` installs."""
