@@ -53,6 +53,9 @@ class BusActor(PinnedActor):
         self._repeats = Repeats(self._log)
         self._devices: dict[Hadd, Device] = {}
         self._bus: Bus | None = None
+        # Whether it has a say in what its components do: asked once, and not with each read.
+        self._hears = False
+        self._serves = False
 
     def on_start(self) -> None:
         """Make the devices, and open the bus, then its components, each with what it takes of the machine."""
@@ -98,8 +101,7 @@ class BusActor(PinnedActor):
     def _received(self, message: Any) -> Any:
         match message:
             case Read():
-                self._services.begins(self._devices[message.hadd].uuid, message.uuid)
-                self._read_next(ReadNext(message))
+                self._read(message)
             case ReadNext():
                 self._read_next(message)
             case Write():
@@ -118,6 +120,8 @@ class BusActor(PinnedActor):
         node = self._board.nodes[self._config.node.hadd]
         bus = self._bus = self._config.bus_class(node.uuid, node.options)
         bus.attach(self._claims, self._services)
+        self._hears = type(bus).heard is not Bus.heard
+        self._serves = type(bus).serve is not Bus.serve
         self._devices[node.hadd] = bus
         for each in self._config.components:
             node = self._board.nodes[each.node.hadd]
@@ -126,6 +130,17 @@ class BusActor(PinnedActor):
             component.attach(self._claims, self._services)
             bus.components[each.key] = component
             self._devices[node.hadd] = component
+
+    def _read(self, message: Read) -> None:
+        device = self._devices[message.hadd]
+        self._services.begins(device.uuid, message.uuid)
+        if message.instances > 1:
+            self._read_next(ReadNext(message))
+            return
+        # Nearly all values have one: there is nothing to come back to.
+        failures: list[Exception] = []
+        data = [self._read_one(device, message.uuid, index, failures) for index in range(message.instances)]
+        self._tell(message.reply_to, self._reading(device, message, data, failures))
 
     def _read_next(self, reads: ReadNext) -> None:
         """Read the next instance, and go on with the others behind what else is waiting; or tell the reading.
@@ -151,7 +166,8 @@ class BusActor(PinnedActor):
             return None
 
     def _reading(self, device: Device, message: Read, data: Sequence[Any], failures: Sequence[Exception]) -> Reading:
-        self._hear(device, message.uuid, tuple(data))
+        if self._hears:
+            self._hear(device, message.uuid, tuple(data))
         if not failures:
             return Reading(message.uuid, message.token, tuple(data), None)
         hopeless = all(isinstance(error, PermanentError | ConfigurationError) for error in failures)
@@ -161,12 +177,12 @@ class BusActor(PinnedActor):
     def _hear(self, device: Device, uuid: str, data: tuple[Any, ...]) -> None:
         """Tell the bus what has been read, where that is of interest to it."""
         bus = self._bus
-        if isinstance(device, Component) and bus is not None and type(bus).heard is not Bus.heard:
+        if isinstance(device, Component) and bus is not None:
             self._call(f"heard {device.uuid} {uuid}", partial(bus.heard, device, uuid, data))
 
     def _served(self, device: Device, call: Callable[..., Any], *args: Any) -> Any:
         """Read or write a device, by its bus where that has a say in it."""
-        if self._bus is None or not isinstance(device, Component) or type(self._bus).serve is Bus.serve:
+        if not self._serves or self._bus is None or not isinstance(device, Component):
             return call(*args)
         return self._bus.serve(device, partial(call, *args))
 

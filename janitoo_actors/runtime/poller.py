@@ -162,7 +162,7 @@ class Poller(LightActor):
         read = Read(self._node.hadd, self._value.uuid, count, self._token, self.actor_ref)
         if self.tell_path(self._places.bus, read):
             self._asked_at = time.monotonic()
-            self._late_at = self._asked_at + self._patience
+            self._late_at = self._asked_at + (self._read_timeout if count == 1 else self._patience)
             self._watch()
         else:
             # The bus is down; with it, its supervisor stops this poller.
@@ -192,7 +192,7 @@ class Poller(LightActor):
 
     def _read(self, reading: Reading) -> None:
         self._waiting = False
-        if self._is_watched and not 0 < self._delay < self._patience:
+        if self._is_watched and not 0 < self._delay < self._read_timeout:
             # Nothing is to wake for before the next one.
             self._is_watched = False
             self.timers.cancel("late")
