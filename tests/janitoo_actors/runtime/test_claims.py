@@ -228,7 +228,7 @@ def test_second_bus_does_not_start_and_is_told(broker: Mosquitto, tmp_path: Path
         wait_for(lambda: events(log, "start_error"), TIMEOUT, lambda: f"it is told: {log}")
         told = f"the I2C adapter 1 is taken by [hat] of first (process {os.getpid()}, {first})"
         assert told in str(events(log, "start_error")[0])
-        assert two.states()["0802/0001"] == NodeState.OFFLINE
+        two.wait_states(NodeState.OFFLINE, "0802/0001")
         assert one.states()["0801/0001"] == NodeState.ONLINE
         one.stop()
         two.wait_online("0802/0001")
