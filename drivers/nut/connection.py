@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -65,7 +64,6 @@ class Connection:
         self.server = server
         self.ups = ups
         self._nut2 = nut2
-        self._lock = threading.Lock()
         self._line: Line | None = None
         self._client: Any = None
         self._aborted = False
@@ -153,17 +151,16 @@ class Connection:
         if client is not None:
             # It would say goodbye when it is deleted.
             client._srv_handler = None
-        with self._lock:
-            line, self._line = self._line, None
+        line, self._line = self._line, None
         if line is not None:
             line.close()
 
     def abort(self) -> None:
         """Have the question at hand fail, and all that follow. Any thread; never blocks."""
-        with self._lock:
-            self._aborted = True
-            if self._line is not None:
-                self._line.abort()
+        self._aborted = True
+        line = self._line
+        if line is not None:
+            line.abort()
 
     def _asked(self, question: Callable[[Any], T]) -> T:
         try:
@@ -192,10 +189,10 @@ class Connection:
 
     def _connected(self) -> Any:
         line = Line(self.server.timeout)
-        with self._lock:
-            if self._aborted:
-                raise ServerLostError(f"{self.server} is not asked any more")
-            self._line = line
+        # First this, then the look: see `Line`.
+        self._line = line
+        if self._aborted:
+            raise ServerLostError(f"{self.server} is not asked any more")
         try:
             line.connect(self.server.host, self.server.port)
         except TimeoutError:

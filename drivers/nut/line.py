@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 from typing import Final
 
@@ -34,7 +33,6 @@ class Line:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._aborted = False
         self._buffer = bytearray()
@@ -60,11 +58,11 @@ class Line:
         raise last if last is not None else OSError(f"{host} has no address")
 
     def _take(self, candidate: socket.socket) -> None:
-        with self._lock:
-            if self._aborted:
-                candidate.close()
-                raise ConnectionAbortedError("the connection is not wanted any more")
-            self._socket = candidate
+        # First this, then the look; `abort` has it the other way round: one of the two sees the other.
+        self._socket = candidate
+        if self._aborted:
+            candidate.close()
+            raise ConnectionAbortedError("the connection is not wanted any more")
 
     def sendall(self, data: bytes) -> None:
         """Send a question. Blocks for the timeout at most. OSError where it cannot be sent."""
@@ -106,16 +104,15 @@ class Line:
 
     def close(self) -> None:
         """Close it. Does not wait, and says no goodbye: the server may hang."""
-        with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
+        found, self._socket = self._socket, None
+        if found is not None:
+            found.close()
 
     def abort(self) -> None:
         """Have whatever another thread does with it fail, now and from now on. Any thread; never blocks."""
-        with self._lock:
-            self._aborted = True
-            if self._socket is not None:
-                # Not connected yet, or not any more.
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
+        self._aborted = True
+        found = self._socket
+        if found is not None:
+            # Not connected yet, or not any more.
+            with contextlib.suppress(OSError):
+                found.shutdown(socket.SHUT_RDWR)

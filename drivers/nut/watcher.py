@@ -1,19 +1,15 @@
-"""The thread that asks the server of one UPS, again and again, so that nobody else waits for it."""
+"""What asks the server of one UPS, again and again, so that nobody else waits for it."""
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from drivers.nut.connection import Connection, DeniedError, ServerLostError
-from janitoo_actors.api import BusLostError, ConfigurationError, TemporaryError
-from janitoo_actors.errors import JanitooError, said
+from janitoo_actors.api import Background, ConfigurationError, NotDoneError, TemporaryError
+from janitoo_actors.errors import JanitooError
 
 LISTED: Final = 5.0
 """Seconds for which all that a UPS says but its status counts. As often as upsmon looks."""
@@ -21,8 +17,6 @@ _RETRIED: Final = 5.0
 """Seconds between two tries to reach a server that is lost, at most."""
 _RECHECKED: Final = 30.0
 """Seconds between two looks at a user that was not taken: upsd.users may have been mended."""
-_ENDED: Final = 1.0
-"""Seconds that the thread has to end; an aborted connection ends it at once, a name server only when it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +39,16 @@ class Heard:
         return not isinstance(self.error, ServerLostError)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    command: str
-    done: Future[None]
-
-
 class Watcher:
-    """Watches one UPS on a thread of its own, from `start` to `stop`: a server that hangs keeps this one waiting only.
+    """Watches one UPS in the background, from `start` to `stop`: a server that hangs keeps this one waiting only.
 
     It asks for the status every so often, which is one short line, and lists all variables when that has changed, and
-    every 5 s. Nothing raises on its thread but a bug; the next `heard` tells of it.
+    every 5 s.
 
     Args:
         every: seconds between two looks at the status.
         check_user: whether to see at each connection if the server takes the user.
-        told: called with what was known and what is known now, on the watcher's thread.
+        told: called with what was known and what is known now, in the background.
     """
 
     def __init__(
@@ -71,13 +59,10 @@ class Watcher:
         self._check_user = check_user
         self._told = told
         self._heard = Heard(error=ServerLostError(f"{connection.server} has not answered yet"))
-        self._first = threading.Event()
         self._is_missed = False
-        self._bug: BaseException | None = None
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=f"nut {connection.ups}", daemon=True)
         self._due = 0.0
-        # The watcher's own.
+        self._background = Background(f"nut {connection.ups}", self._look, abort=connection.abort, end=connection.drop)
+        # Of the background alone.
         self._listed_at: float | None = None
         self._checked_at: float | None = None
         self._failures = 0
@@ -85,13 +70,11 @@ class Watcher:
     def start(self) -> None:
         """Begin. The first answer is waited for from now on."""
         self._due = time.monotonic() + self._connection.server.timeout
-        self._thread.start()
+        self._background.start()
 
     def stop(self) -> None:
         """End, with what is under way. Blocks for a second at most, where a name server does not answer."""
-        self._jobs.put(None)
-        self._connection.abort()
-        self._thread.join(_ENDED)
+        self._background.stop()
 
     # -- for the bus's thread ------------------------------------------------------------------------------------
 
@@ -101,10 +84,8 @@ class Watcher:
         Raises:
             BusLostError: the watcher has a bug; the bus that follows has another one.
         """
-        if not self._first.wait(max(self._due - time.monotonic(), 0)):
+        if not self._background.wait(max(self._due - time.monotonic(), 0)):
             self._is_missed = True
-        if self._bug is not None:
-            raise BusLostError(f"the thread that asks {self._connection.server} has failed: {said(self._bug)}")
         return self._heard
 
     def run(self, command: str) -> None:
@@ -116,62 +97,27 @@ class Watcher:
         known = self.heard()
         if known.error is not None:
             raise type(known.error)(str(known.error))
-        job = _Job(command, Future())
-        self._jobs.put(job)
         server, limit = self._connection.server, 2 * self._connection.server.timeout
         try:
-            job.done.result(limit)
-        except FutureTimeoutError:
-            if job.done.cancel():
-                raise TemporaryError(f"{server} has not answered within {limit:g} s: {command} was not given") from None
-            raise TemporaryError(
-                f"{server} has not answered {command} within {limit:g} s: whether it was given is not known"
-            ) from None
+            self._background.run(lambda: self._give(command), limit)
+        except NotDoneError as error:
+            what = f"whether {command} was given is not known" if error.begun else f"{command} was not given"
+            raise TemporaryError(f"{server} has not answered within {limit:g} s: {what}") from None
 
-    # -- on the watcher's thread ---------------------------------------------------------------------------------
+    # -- in the background ---------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _give(self, command: str) -> None:
         try:
-            self._watch()
-        except Exception as error:  # noqa: BLE001 - a bug: the bus ends with it at its next read
-            self._bug = error
-            self._first.set()
-        finally:
-            self._connection.drop()
-
-    def _watch(self) -> None:
-        wait = 0.0
-        while True:
-            try:
-                job = self._jobs.get(timeout=wait)
-            except queue.Empty:
-                pass
-            else:
-                if job is None:
-                    return
-                self._do(job)
-            wait = self._look()
-
-    def _do(self, job: _Job) -> None:
-        if not job.done.set_running_or_notify_cancel():
-            return
-        try:
-            self._connection.run(job.command)
+            self._connection.run(command)
         except DeniedError as error:
             if self._check_user:
                 # It may be this command alone that the user may not give.
                 self._checked_at = None
             else:
                 self._keep(replace(self._heard, denied=error))
-            job.done.set_exception(error)
-        except BaseException as error:
-            job.done.set_exception(error)
-            if not isinstance(error, JanitooError):
-                raise
-        else:
-            # Whatever was wrong with the user is not any more.
-            self._keep(replace(self._heard, denied=None))
-            job.done.set_result(None)
+            raise
+        # Whatever was wrong with the user is not any more.
+        self._keep(replace(self._heard, denied=None))
 
     def _look(self) -> float:
         """Ask once; seconds until the next time."""
@@ -212,9 +158,6 @@ class Watcher:
 
     def _keep(self, heard: Heard) -> None:
         before, self._heard = self._heard, heard
-        if self._first.is_set() or self._is_missed:
-            self._first.set()
+        # Otherwise whoever waits for the first answer has it now.
+        if self._background.has_looked or self._is_missed:
             self._told(before, heard)
-        else:
-            # Whoever waits for the first answer has it now.
-            self._first.set()

@@ -13,6 +13,7 @@ A component in full:
 """
 
 from janitoo_actors.api.aggregate import Aggregate
+from janitoo_actors.api.background import Background, NotDoneError
 from janitoo_actors.api.bus import Bus, Component, Extension
 from janitoo_actors.api.claims import DeviceBusyError, Hardware
 from janitoo_actors.api.device import Device
@@ -42,6 +43,7 @@ from janitoo_actors.protocol.codes import Capability, CommandClass, Genre, Value
 __all__ = [
     "Aggregate",
     "Applies",
+    "Background",
     "Bool",
     "Bus",
     "BusLostError",
@@ -67,6 +69,7 @@ __all__ = [
     "Maybe",
     "Memory",
     "Names",
+    "NotDoneError",
     "Number",
     "Option",
     "OptionProblem",
