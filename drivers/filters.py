@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -108,8 +109,8 @@ class FilteredComponent(Component):
 
     def _out_of_range(self, uuid: str, index: int, reading: float) -> str | None:
         low, high = self.option(f"{uuid}_min", index), self.option(f"{uuid}_max", index)
-        # As NaN is neither below nor above anything.
-        if (low is None or reading >= low) and (high is None or reading <= high) and reading == reading:  # noqa: PLR0124
+        # NaN is neither below nor above anything.
+        if (low is None or reading >= low) and (high is None or reading <= high) and not math.isnan(reading):
             return None
         limits = [f"{low:g} or more"] if low is not None else []
         limits += [f"{high:g} or less"] if high is not None else []

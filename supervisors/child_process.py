@@ -247,7 +247,8 @@ def _die_with_parent() -> None:
 
     The pipe to the parent tells of its end, too; but only to an interpreter that is not stuck.
     """
-    # Each child of that server keeps its lifeline open, so that it would not die as long as one of them lives.
+    # Each child of that server keeps its lifeline open, so that it would not die as long as one of them lives. Nothing
+    # public closes it, and typeshed does not know it.
     lifeline = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
     if lifeline is not None:
         os.close(lifeline)

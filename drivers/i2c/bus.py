@@ -98,10 +98,6 @@ class I2cBus(Bus):
         """
         return self.exchange(address, (register,), count)
 
-    def write_register(self, address: int, register: int, data: Iterable[int]) -> None:
-        """Write bytes from a register of a chip on. Blocks and raises as `read_register`."""
-        self.exchange(address, (register, *data), 0)
-
     def exchange(self, address: int, send: Iterable[int], count: int) -> bytes:
         """Send bytes to a chip, then read so many; either may be nothing. Blocks and raises as `read_register`."""
         data = tuple(send)

@@ -216,6 +216,7 @@ class Section:
         """Whether it is the same section with the same data."""
         return isinstance(other, Section) and type(other) is type(self) and self._data == other._data
 
+    # As Python says that something has no hash; typeshed has it as a method only.
     __hash__ = None  # type: ignore[assignment]
 
     def check(self) -> Iterator[tuple[str, str]]:

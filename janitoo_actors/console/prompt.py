@@ -94,7 +94,11 @@ class Names(Completer):
         self._names: dict[str, list[str]] = {}
         self._until = 0.0
 
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002
+    def get_completions(
+        self,
+        document: Document,
+        complete_event: CompleteEvent,  # noqa: ARG002 - prompt_toolkit calls it so
+    ) -> Iterator[Completion]:
         """What the word before the cursor may be. On a thread of its own."""
         words = document.text_before_cursor.split(" ")
         word, before = words[-1], [each for each in words[:-1] if each]

@@ -97,6 +97,7 @@ def parse_envelope(line: bytes) -> Envelope:
 def decode(kind: type[T], data: Mapping[str, Any]) -> T:
     """Make a request of its keys, each of the type that the dataclass says. Raises RequestError."""
     hints = typing.get_type_hints(kind)
+    # All kinds are dataclasses, which a type variable cannot be bound to.
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
     for key in data:
         if key not in known:

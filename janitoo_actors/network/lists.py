@@ -84,8 +84,9 @@ def _pieces(what: Discovery, data: object, chunk: Chunk | None, via: Via, malfor
             age = node.info.get("age")
             if chunk is not None and isinstance(age, int | float) and 0 <= age <= _OLDEST:
                 ages[node.hadd] = float(age)
-                node = NodeRead(node.hadd, {key: each for key, each in node.info.items() if key != "age"})  # noqa: PLW2901
-            nodes.append(node)
+                nodes.append(NodeRead(node.hadd, {key: each for key, each in node.info.items() if key != "age"}))
+            else:
+                nodes.append(node)
         # One object alone may be one of several.
         complete = None if isinstance(data.get("hadd"), str) else {node.hadd: frozenset[Any]() for node in nodes}
         for part, last in _parts(nodes):

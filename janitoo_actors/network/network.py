@@ -7,6 +7,7 @@ subscribes is called on the network actor's turn, and must not block.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType, MethodType
 from typing import Any, TypeVar, cast
 
@@ -199,7 +200,7 @@ class Network:
             self._now = event
         self._guarded("emit", lambda: self._emit(event))
         for callback in self._subscribers.get(type(event), ()):
-            self._guarded(getattr(callback, "__qualname__", repr(callback)), lambda: callback(event))  # noqa: B023
+            self._guarded(getattr(callback, "__qualname__", repr(callback)), partial(callback, event))
 
     def _emit(self, event: Event) -> None:
         match event:

@@ -60,7 +60,7 @@ class BrokerProcess:
             start_new_session=True,
             # Whatever comes between fork and exec must not wait for locks that other threads held at the fork. The
             # one function here does two system calls, and imports and allocates nothing that is not there before.
-            preexec_fn=_dies_with_parent(),  # noqa: PLW1509
+            preexec_fn=_dies_with_parent(),  # noqa: PLW1509 - see above
         )
         self._reader = threading.Thread(target=self._read, name=f"{program.name}-log", daemon=True)
         self._reader.start()

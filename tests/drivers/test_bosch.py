@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chip_programs import run
 from drivers.i2c.bosch import Calibration180, Trimming
 from fake_buses import PRESSURE, TEMPERATURE, TRIMMING, FakeBuses, bmp280
-from i2c_programs import run
 from janitoo_actors.api import TemporaryError
 
 # That of BMP180, figure 4.

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from chip_programs import I2C, run
 from drivers.i2c import Ads1115, Bme280, Pca9685
 from fake_buses import FakeBuses, bmp280
-from i2c_programs import PROGRAM, run
 from janitoo_actors.api import OptionsError
 
 CHIP = "the chip at 0x76 of the I2C adapter 1"
@@ -88,7 +88,7 @@ except Exception as error:
 def test_an_adapter_without_a_device_file(buses: FakeBuses) -> None:
     buses.adapter(0)
     buses.bind("i2c/devices/i2c-1", "i2c-bcm2835")
-    said = buses.run(f"{PROGRAM.replace('bus.open()', '')}\nprint(json.dumps(tried(bus.open)))")
+    said = buses.run(f"{I2C.replace('bus.open()', '')}\nprint(json.dumps(tried(bus.open)))")
     assert said.startswith("TemporaryError: there is no /dev/i2c-1: the adapter works")
     assert said.endswith("load a module of the kernel with modprobe i2c-dev")
 
@@ -259,9 +259,9 @@ def test_pca9685_that_has_lost_its_power_is_set_up_again(buses: FakeBuses) -> No
 one = made(Pca9685, frequency=50)
 one.write("duty", 25)
 # As after its reset: asleep, its frequency and its outputs gone.
-bus.write_register(0x40, 0x00, [0x11])
-bus.write_register(0x40, 0xFE, [0x1E])
-bus.write_register(0x40, 0x06, [0, 0, 0, 0x10])
+bus.exchange(0x40, (0x00, 0x11), 0)
+bus.exchange(0x40, (0xFE, 0x1E), 0)
+bus.exchange(0x40, (0x06, 0, 0, 0, 0x10), 0)
 found.append(one.read("duty"))
 one.write("duty", 50)
 found += [one.read("duty"), bus.read_register(0x40, 0x00, 1)[0] & 0x10, bus.read_register(0x40, 0xFE, 1)[0]]

@@ -7,35 +7,15 @@ from typing import Any
 
 import pytest
 
+import chip_programs
 from drivers.spi import AnyTransfer, Mcp3008
 from drivers.spi.anychip import Transfer
 from fake_buses import FakeBuses
 from janitoo_actors.api import OptionsError
 
-PROGRAM = """
-import json
-from drivers.spi import *
-
-bus = SpiBus()
-bus.open()
-
-def made(kind, **options):
-    device = kind("rpispi__x", {key: str(value) for key, value in options.items()})
-    device.bus = bus
-    return device
-
-def tried(call, *arguments):
-    try:
-        return call(*arguments)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-found = []
-"""
-
 
 def run(buses: FakeBuses, script: str) -> Any:
-    return buses.run(f"{PROGRAM}{script}\nprint(json.dumps(found))")
+    return chip_programs.run(buses, script, chip_programs.SPI)
 
 
 @pytest.mark.parametrize(("kind", "bits"), [("Mcp3008", 10), ("Mcp3208", 12)])
